@@ -24,7 +24,7 @@ from support.faults.case import CannotError, Case
 from support.faults.cases import cases
 from support.faults.checker import CheckResult
 from support.faults.history import Attempt, Outcome
-from support.faults.points import Mode, Point, hits
+from support.faults.points import Mode, Point, ResumablePoint, hits
 from support.faults.world import World, world
 
 COLUMNS = (
@@ -162,7 +162,8 @@ def _recovered(new: list[Attempt], result: CheckResult) -> int:
 
 def _unhit(made: World) -> list[str]:
     met = {(fault.point, fault.mode) for fault in hits(made.faults)}
-    wanted = {(point, mode) for point in Point for mode in (Mode.KILL, Mode.RAISE, Mode.HANG)}
+    points = (*Point, *ResumablePoint)
+    wanted = {(point, mode) for point in points for mode in (Mode.KILL, Mode.RAISE, Mode.HANG)}
     return [f"never hit: {point} {mode}" for point, mode in sorted(wanted - met)]
 
 

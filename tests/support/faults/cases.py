@@ -12,6 +12,7 @@ from support.faults.disk_cases import disk_cases
 from support.faults.gate_cases import gate_cases
 from support.faults.harm_cases import harm_cases
 from support.faults.point_cases import point_cases
+from support.faults.resuming import resumable_cases
 from support.faults.rolling import rolling_cases
 from support.faults.server_cases import server_cases
 from support.faults.syscall_cases import syscall_cases
@@ -24,6 +25,7 @@ def cases(world: World, *, short: bool) -> list[Case]:
     return [
         Case("no fault", calm),
         *point_cases(short=short),
+        *resumable_cases(short=short),
         *server_cases(world),
         *harm_cases(world),
         *disk_cases(),

@@ -52,10 +52,14 @@ class Clients:
             entered = await self.http.post(f"{base}/auth/jwt/login", data=form)
             self.owners.append(Owner(made.json()["id"], entered.json()["access_token"]))
 
+    def next_seed(self) -> int:
+        """Return the seed of a file that was not sent before."""
+        self.files += 1
+        return self.files * 1000
+
     def new_file(self, records: int = 3) -> bytes:
         """Return a file that was not sent before."""
-        self.files += 1
-        return good_file(records, seed=self.files * 1000)
+        return good_file(records, seed=self.next_seed())
 
     async def upload(
         self,

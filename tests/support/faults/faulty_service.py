@@ -17,12 +17,13 @@ from healthingest_service.main.decorators import (
     ErasurePorts,
     JanitorPorts,
     RelayPorts,
+    ResumablePorts,
     UploadPorts,
 )
 from support.faults.announcing import FaultyOutbox, FaultyPublisher
 from support.faults.answering import FaultyAnswers
-from support.faults.erasing import with_points
 from support.faults.points import VARIABLE, Faults
+from support.faults.stepping import with_points
 from support.faults.storing import (
     ACCEPTING_LEDGER,
     ACCEPTING_STORE,
@@ -45,6 +46,13 @@ def decorators(faults: Faults) -> Decorators:
             store=FaultyStore(ports.store, faults, ACCEPTING_STORE),
             gate=FaultyGate(ports.gate, faults),
             spool=FaultySpool(ports.spool, faults),
+        )
+
+    def resumable(ports: ResumablePorts) -> ResumablePorts:
+        return replace(
+            ports,
+            uploads=with_points(ports.uploads, faults, prefix="resumable_"),
+            store=with_points(ports.store, faults, prefix="resumable_"),
         )
 
     def relay(ports: RelayPorts) -> RelayPorts:
@@ -71,7 +79,14 @@ def decorators(faults: Faults) -> Decorators:
     def app(inner: ASGIApp) -> ASGIApp:
         return FaultyAnswers(inner, faults)
 
-    return Decorators(upload=upload, relay=relay, janitor=janitor, erasure=erasure, app=app)
+    return Decorators(
+        upload=upload,
+        resumable=resumable,
+        relay=relay,
+        janitor=janitor,
+        erasure=erasure,
+        app=app,
+    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ async def at_points(world: World, faults: tuple[Fault, ...]) -> bool:
         arm(world.faults, fault)
     async with asyncio.TaskGroup() as tasks:
         done = asyncio.Event()
-        tasks.create_task(_keep_alive(world, done))
+        tasks.create_task(keep_alive(world, done))
         await asyncio.gather(
             *(_upload(world, content) for content in _files(world, points, len(faults) + 2))
         )
@@ -94,7 +94,7 @@ async def _until_hit(world: World, count: int, *, seconds: float) -> bool:
     return True
 
 
-async def _keep_alive(world: World, done: asyncio.Event) -> None:
+async def keep_alive(world: World, done: asyncio.Event) -> None:
     """Restart processes that die, as the kubelet does."""
     while not done.is_set():
         await world.fleet.start()

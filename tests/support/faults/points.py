@@ -56,7 +56,35 @@ class Point(StrEnum):
     JANITOR_AFTER_ABANDON = "janitor_after_abandon"
 
 
-AnyPoint = Point | ErasurePoint
+class ResumablePoint(StrEnum):
+    """
+    Before and after each step of a resumable upload, in their order.
+
+    The steps of the whole file that follow the last byte are those of `Point`.
+    """
+
+    BEFORE_CREATE = "resumable_before_create"
+    AFTER_CREATE = "resumable_after_create"
+    BEFORE_TAKE = "resumable_before_take"
+    AFTER_TAKE = "resumable_after_take"
+    BEFORE_BEGIN_PART = "resumable_before_begin_part"
+    AFTER_BEGIN_PART = "resumable_after_begin_part"
+    BEFORE_PUT = "resumable_before_put"
+    AFTER_PUT = "resumable_after_put"
+    BEFORE_ADD_PART = "resumable_before_add_part"
+    AFTER_ADD_PART = "resumable_after_add_part"
+    BEFORE_RELEASE = "resumable_before_release"
+    AFTER_RELEASE = "resumable_after_release"
+    BEFORE_STORED_PARTS = "resumable_before_stored_parts"
+    AFTER_STORED_PARTS = "resumable_after_stored_parts"
+    BEFORE_FINISH = "resumable_before_finish"
+    AFTER_FINISH = "resumable_after_finish"
+
+
+AnyPoint = Point | ErasurePoint | ResumablePoint
+POINTS: Final[dict[str, AnyPoint]] = {
+    str(point): point for kind in (Point, ErasurePoint, ResumablePoint) for point in kind
+}
 
 
 class Mode(StrEnum):
@@ -96,11 +124,11 @@ class Fault:
         Read it back.
 
         Raises:
-            ValueError: no such point or mode.
+            KeyError, ValueError: no such point or mode.
         """
         point, mode, *seconds = text.split()
         return cls(
-            Point(point) if point in {*Point} else ErasurePoint(point),
+            POINTS[point],
             Mode(mode),
             float(seconds[0]) if seconds else _SECONDS.get(Mode(mode), 0.0),
         )
@@ -169,7 +197,7 @@ def arm(folder: Path, fault: Fault) -> None:
 
 def disarm(folder: Path) -> None:
     """Remove all armed faults."""
-    for point in (*Point, *ErasurePoint):
+    for point in POINTS:
         (folder / point).unlink(missing_ok=True)
 
 
