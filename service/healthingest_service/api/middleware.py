@@ -19,7 +19,7 @@ FAILED: Final = "http_request_failed"
 UPLOAD_ROUTE: Final = "/v1/upload"
 UNMATCHED: Final = "unmatched"
 DISCONNECTED: Final = 499
-_UPLOAD_OUTCOMES: Final = {200: "replayed", 201: "accepted"}
+_UPLOAD_OUTCOMES: Final = {200: "replayed", 201: "accepted", 204: "accepted"}
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/health/startup"})
 _NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
@@ -35,6 +35,8 @@ class _State(TypedDict, total=False):
     answer_headers: dict[str, str]
     problem_key: str
     principal: Principal
+    decides_upload: bool
+    """Whether the answer says what became of a file; not given: `POST /v1/upload` does."""
 
 
 @dataclass(slots=True)
@@ -106,10 +108,9 @@ class Observer:
         problem = state.get("problem_key")
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         self._metrics.request_seconds.labels(method, route, str(status)).observe(seconds)
-        if (route, method) == (UPLOAD_ROUTE, "POST"):
-            self._metrics.uploads.labels(
-                problem or _UPLOAD_OUTCOMES.get(status, "interrupted")
-            ).inc()
+        outcome = _upload_outcome(route, method, status, state)
+        if outcome is not None:
+            self._metrics.uploads.labels(outcome).inc()
         if route in QUIET_ROUTES and status < 500:  # noqa: PLR2004 - not a server error
             return
         principal = state.get("principal")
@@ -123,6 +124,13 @@ class Observer:
             problem=problem,
             account_id=None if principal is None else str(principal.account_id),
         )
+
+
+def _upload_outcome(route: str, method: str, status: int, state: _State) -> str | None:
+    """Return what became of a file; None: the request did not decide that."""
+    if not state.get("decides_upload", (route, method) == (UPLOAD_ROUTE, "POST")):
+        return None
+    return state.get("problem_key") or _UPLOAD_OUTCOMES.get(status, "interrupted")
 
 
 def _route(scope: Scope) -> str:

@@ -17,6 +17,7 @@ from healthingest_service.api.upload_intake import DeclaredSize, Named
 from healthingest_service.identity.model import Principal
 from healthingest_service.studies.errors import StudyError
 from healthingest_service.studies.model import DEFAULT_STUDY
+from healthingest_service.uploads.errors import FileRefusedError, NotAvroError
 from healthingest_service.uploads.receive_in_parts import NextBytes, Progress
 from healthingest_service.uploads.resumable import (
     Resumable,
@@ -83,9 +84,14 @@ async def append(  # noqa: PLR0913 - the parts of one request
         traceparent=traceparent_of(request, deps),
         intake=intake,
     )
-    with deps.upload_slots.taken(principal.counted_as, address_of(request, deps)):
-        progress = await deps.resumable.append(resumable.id, following)
+    try:
+        with deps.upload_slots.taken(principal.counted_as, address_of(request, deps)):
+            progress = await deps.resumable.append(resumable.id, following)
+    except (FileRefusedError, NotAvroError):
+        request.state.decides_upload = True
+        raise
     if progress.accepted is not None:
+        request.state.decides_upload = True
         deps.metrics.upload_bytes.observe(progress.accepted.receipt.file_size_bytes)
     return progress
 

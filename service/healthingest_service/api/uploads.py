@@ -163,6 +163,7 @@ async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) ->
     """Store an Avro object container file, sent as the body or as the field `file` of a form."""
     completes = resumable_draft.is_complete(request)
     if completes is False:
+        request.state.decides_upload = False  # the file has only begun
         return await _begun(request, deps, principal)
     with deps.upload_slots.taken(principal.counted_as, address_of(request, deps)):
         accepted = await _accepted(request, deps, principal)

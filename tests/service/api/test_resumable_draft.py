@@ -92,6 +92,14 @@ async def test_a_file_in_three_requests_gets_the_receipt_of_an_upload(
     assert done.headers["healthingest-upload-id"] == receipt["upload_id"]
 
 
+async def test_a_file_counts_when_it_ends(edge: Edge, client: Client) -> None:
+    """Its beginning is no accepted upload."""
+    url = await client.created(CONTENT[:40])
+    assert "healthingest_uploads_total{" not in edge.deps.metrics.text().decode()
+    await client.patch(url, CONTENT[40:], 40, LAST)
+    assert 'healthingest_uploads_total{outcome="accepted"} 1.0' in edge.deps.metrics.text().decode()
+
+
 async def test_a_file_of_unknown_length_ends_with_an_empty_request(client: Client) -> None:
     """The length is not shown before it is known."""
     url = await client.created(CONTENT)

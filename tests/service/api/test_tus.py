@@ -213,6 +213,20 @@ async def test_a_refused_file_says_why(edge: Edge, client: Client) -> None:
     assert (await client.head(url)).status_code == 422
 
 
+async def test_a_file_counts_when_it_ends(edge: Edge, client: Client) -> None:
+    """Once, whatever the number of its requests: accepted, or refused."""
+    for content in (CONTENT, CONTENT[:-5]):
+        url = await client.created(len(content))
+        await client.patch(url, content[:50], 0)
+        await client.patch(url, content[50:], 50)
+    text = edge.deps.metrics.text().decode()
+    counted = [line for line in text.splitlines() if line.startswith("healthingest_uploads_total")]
+    assert sorted(counted) == [
+        f'healthingest_uploads_total{{outcome="{outcome}"}} 1.0'
+        for outcome in ("accepted", "file-refused")
+    ]
+
+
 async def test_an_empty_file_is_refused_at_its_creation(client: Client) -> None:
     """A client sends no bytes after it."""
     assert (await client.create(0)).status_code == 415
