@@ -17,7 +17,7 @@ from support.samples import good_file
 from support.servers.rabbitmq import RabbitMQServer
 from support.service_process import environment, service
 
-EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "consumers" / "record_counts.py"
+EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "consumers"
 ADMIN: Final = (sys.executable, "-m", "healthingest_service.main.admin_cli")
 EXCHANGE: Final = "health_data_exchange"
 PASSWORD: Final = "correct horse battery"
@@ -29,15 +29,22 @@ def declare(rabbitmq: RabbitMQServer) -> None:
     """Declare exchange, queues and bindings."""
     host = rabbitmq.virtual_host
     rabbitmq.call("PUT", f"/api/exchanges/{host}/{EXCHANGE}", {"type": "topic", "durable": True})
-    for name, key in (("processing", "health.processing.#"), ("erasures", "health.erased.#")):
+    for name, key in (
+        ("processing", "health.processing.#"),
+        ("faststream", "health.processing.#"),
+        ("erasures", "health.erased.#"),
+    ):
         AnnouncedQueue(rabbitmq, name).declare()
         place = f"/api/bindings/{host}/e/{EXCHANGE}/q/{name}"
         rabbitmq.call("POST", place, {"routing_key": key})
 
 
 @contextmanager
-def example(folder: Path, server: str, url: str, token: str) -> Iterator[Path]:
-    """Run the example; yields its database."""
+def example(
+    folder: Path, name: str, *more: str, server: str, url: str, token: str
+) -> Iterator[Path]:
+    """Run an example; yields its database."""
+    folder.mkdir()
     (folder / "secret").mkdir()
     (folder / "secret" / "url").write_text(url, encoding="utf-8")
     (folder / "token").write_text(token, encoding="utf-8")
@@ -45,7 +52,7 @@ def example(folder: Path, server: str, url: str, token: str) -> Iterator[Path]:
     given = ("--secret", "secret", "--token", "token", "--server", server)
     with (folder / "example.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, str(EXAMPLE), *given, "--database", str(database)],
+            [sys.executable, str(EXAMPLES / name), *given, "--database", str(database), *more],
             cwd=folder,
             stderr=log,
         )
@@ -65,8 +72,18 @@ def eventually(found: Callable[[], Any], wanted: object) -> None:
         time.sleep(0.05)
 
 
-def test_it_counts_reports_and_forgets(tmp_path: Path, rabbitmq: RabbitMQServer) -> None:
-    """An upload is counted once and shown as processed; after its erasure its row is gone."""
+def rows(database: Path) -> list[tuple[Any, ...]]:
+    """What was counted."""
+    with sqlite3.connect(database) as connection:
+        return connection.execute("SELECT * FROM records").fetchall()
+
+
+def test_they_count_report_and_forget(tmp_path: Path, rabbitmq: RabbitMQServer) -> None:
+    """
+    An upload is counted once by each, and shown as processed.
+
+    After its erasure its row is gone from the one that hears of erasures.
+    """
     declare(rabbitmq)
     folder = tmp_path / "service"
     settings = {
@@ -105,13 +122,13 @@ def test_it_counts_reports_and_forgets(tmp_path: Path, rabbitmq: RabbitMQServer)
                 found = client.get(upload).json()["outcomes"]
                 return [(one["consumer"], one["state"]) for one in found]
 
-            def rows() -> list[tuple[Any, ...]]:
-                with sqlite3.connect(database) as connection:
-                    return connection.execute("SELECT * FROM records").fetchall()
-
-            with example(tmp_path, server, rabbitmq.amqp_url, device) as database:
-                eventually(outcomes, [("record-counts", "processed")])
-                kind = receipt["record_type"]
-                assert rows() == [(receipt["upload_id"], "sleep", "P-1", kind, RECORDS)]
+            access = {"server": server, "url": rabbitmq.amqp_url, "token": device}
+            kit = example(tmp_path / "kit", "record_counts.py", **access)
+            other = ("faststream_counts.py", "--queue", "faststream")
+            with kit as database, example(tmp_path / "other", *other, **access) as another:
+                names = ("faststream-counts", "record-counts")
+                eventually(outcomes, [(name, "processed") for name in names])
+                row = (receipt["upload_id"], "sleep", "P-1", receipt["record_type"], RECORDS)
+                assert rows(database) == rows(another) == [row]
                 client.delete(upload)
-                eventually(rows, [])
+                eventually(lambda: rows(database), [])
