@@ -124,9 +124,12 @@ class Fault:
         Read it back.
 
         Raises:
-            KeyError, ValueError: no such point or mode.
+            ValueError: no such point or mode.
         """
         point, mode, *seconds = text.split()
+        if point not in POINTS:
+            message = f"no such point: {point}"
+            raise ValueError(message)
         return cls(
             POINTS[point],
             Mode(mode),
