@@ -1,17 +1,16 @@
 """The reference of the command is written from its parser."""
 
 import argparse
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from healthingest_client.arguments import EXIT_CODES, PROGRAM, parser
 from healthingest_client.commands import COMMANDS
 from healthingest_client.main import _OFFLINE
+from support.written_parts import assert_written
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 BEGIN = "<!-- commands: `make goldens` writes this part -->\n"
-END = "<!-- end -->\n"
 
 
 def commands(
@@ -68,14 +67,7 @@ def part() -> str:
 
 def test_the_page_is_that_of_the_program() -> None:
     """`make goldens` writes commands, options and exit codes."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    wanted = f"{before}{BEGIN}{part()}{END}{after}"
-    if os.environ.get("UPDATE_GOLDENS"):
-        PAGE.write_text(wanted, encoding="utf-8")
-        text = wanted
-    assert text == wanted
+    assert_written(PAGE, {BEGIN: part()})
 
 
 def test_each_command_is_carried_out() -> None:

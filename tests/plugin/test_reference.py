@@ -1,17 +1,16 @@
 """The reference of the plugin is written from its command line and its table of faults."""
 
 import argparse
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from healthingest_plugin.arguments import EXIT_CODES, parser
 from healthingest_plugin.faults import FAULTS
+from support.written_parts import assert_written
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "kubectl-plugin.md"
 COMMANDS = "<!-- commands: `make goldens` writes this part -->\n"
 REASONS = "<!-- faults: `make goldens` writes this table -->\n"
-END = "<!-- end -->\n"
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -64,16 +63,7 @@ def fault_part() -> str:
 
 def test_the_page_is_that_of_the_program() -> None:
     """`make goldens` writes commands, options, exit codes and faults."""
-    text = PAGE.read_text(encoding="utf-8")
-    wanted = text
-    for mark, part in ((COMMANDS, command_part()), (REASONS, fault_part())):
-        before, _, rest = wanted.partition(mark)
-        _, _, after = rest.partition(END)
-        wanted = f"{before}{mark}{part}{END}{after}"
-    if os.environ.get("UPDATE_GOLDENS"):
-        PAGE.write_text(wanted, encoding="utf-8")
-        text = wanted
-    assert text == wanted
+    assert_written(PAGE, {COMMANDS: command_part(), REASONS: fault_part()})
 
 
 def test_each_command_has_the_common_options() -> None:
