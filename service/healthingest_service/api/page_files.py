@@ -127,5 +127,11 @@ def _response(request: Request, file: PageFile, headers: dict[str, str]) -> Resp
 
 
 def _accepts_gzip(request: Request) -> bool:
+    """Return whether `gzip` is listed, and not with the weight 0 (RFC 9110, 12.5.3)."""
     codings = request.headers.get("accept-encoding", "").lower().replace(" ", "").split(",")
-    return any(one == "gzip" or (one.startswith("gzip;q=") and one[7:9] != "0") for one in codings)
+    weights = (one.removeprefix("gzip").removeprefix(";q=") for one in codings if _is_gzip(one))
+    return any(weight.strip("0.") or not weight for weight in weights)
+
+
+def _is_gzip(coding: str) -> bool:
+    return coding == "gzip" or coding.startswith("gzip;q=")

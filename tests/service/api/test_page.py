@@ -112,7 +112,14 @@ async def test_serves_nothing_else(edge: Edge, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("accepted", "is_compressed"),
-    [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("identity", False)],
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000", False),
+        ("gzip;q=1.0", True),
+        ("identity", False),
+    ],
 )
 async def test_is_compressed_if_the_browser_can(
     edge: Edge, accepted: str, *, is_compressed: bool
