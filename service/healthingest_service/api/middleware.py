@@ -36,7 +36,7 @@ class _State(TypedDict, total=False):
     problem_key: str
     principal: Principal
     decides_upload: bool
-    """Whether the answer says what became of a file; not given: `POST /v1/upload` does."""
+    """Whether the answer says what became of a file. Unset: that to `POST /v1/upload` does."""
 
 
 @dataclass(slots=True)

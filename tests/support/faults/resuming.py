@@ -39,12 +39,11 @@ _BYTES: Final = "application/offset+octet-stream"
 def resumable_cases(*, short: bool) -> list[Case]:
     """Return a case for each point and mode; in the short form for some points together."""
     points = tuple(ResumablePoint)
-    return [
-        _case(mode, points[at : at + size])
-        for mode, together in TOGETHER.items()
-        for size in (together if short else 1,)
-        for at in range(0, len(points), size)
-    ]
+    cases = []
+    for mode, together in TOGETHER.items():
+        size = together if short else 1
+        cases += [_case(mode, points[at : at + size]) for at in range(0, len(points), size)]
+    return cases
 
 
 def _case(mode: Mode, points: tuple[ResumablePoint, ...]) -> Case:
@@ -102,7 +101,7 @@ class _Sending:
         self.sha256 = hashlib.sha256(self.content).hexdigest()
 
     async def answers_of(self) -> tuple[Answer, ...]:
-        """Return the unclear answer that each lost request is, and the success at the end."""
+        """Return a success after an unclear answer, or that answer if patience ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         location = upload_id = ""
         while time.monotonic() < deadline and not upload_id:
