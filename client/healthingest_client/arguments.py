@@ -16,7 +16,8 @@ _DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 _MOST_AT_ONCE: Final = 32
 _MOST_DIGITS: Final = 9
 SHELLS: Final = ("bash", "zsh", "fish")
-SCOPES: Final = ("upload:write", "upload:read")
+SCOPES: Final = ("upload:write", "upload:read", "outcome:write")
+STATES: Final = ("storing", "stored", "announced", "lost")
 EXIT_CODES: Final = {
     0: "done",
     1: "refused, not valid, or not logged in: the message says why",
@@ -239,7 +240,7 @@ def _uploads(commands: _Commands) -> None:
     listing.add_argument("--record-type", metavar="TYPE", help="uploads of this record type")
     listing.add_argument(
         "--state",
-        choices=("storing", "stored", "announced", "lost"),
+        choices=STATES,
         help="without --study: uploads in this state",
     )
     listing.add_argument("--limit", type=positive, metavar="N", help="at most N; default: all")
