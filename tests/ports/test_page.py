@@ -259,6 +259,11 @@ def test_an_erasure_of_a_subject_is_confirmed(story: Story) -> None:
     assert story.mouse["is_guarded"] is True
 
 
+def test_a_provider_that_does_not_answer_is_asked_again(story: Story) -> None:
+    """Its button says so; it can be used once the provider answers."""
+    assert story.seen["provider"]["away"] == "Research login does not answer; trying again"
+
+
 def test_a_sign_in_at_a_provider_ends_on_the_page(story: Story) -> None:
     """The code stays neither in the address nor in the browser; the cookie is that of the page."""
     found = story.seen["provider"]

@@ -302,18 +302,28 @@ async function withKeys() {
   return found
 }
 
+/** Answer as the service does while its identity providers do not answer. */
+async function asIfAway(route) {
+  const answer = await route.fetch()
+  const { providers } = await answer.json()
+  await route.fulfill({ json: { providers: providers.map((one) => ({ ...one, authorization_endpoint: null })) } })
+}
+
 /** Sign in at an identity provider, whose page is not ours and is not watched. */
 async function withProvider() {
   const context = await browser.newContext()
   context.setDefaultTimeout(HANG_MILLISECONDS)
   const page = await context.newPage()
+  await page.route('**/auth/oidc', asIfAway, { times: 1 })
   await page.goto(`${given.address}/ui`)
-  await page.locator('#providers button').click()
+  await page.locator('#providers button').waitFor()
+  const away = await page.locator('#providers button').textContent()
+  await page.locator('#providers button:not([disabled])').click()
   await page.fill('input[name=sub]', 'ada')
   await page.keyboard.press('Enter')
   await page.locator('#view-upload, #problem').and(page.locator(':not([hidden])')).waitFor()
   const [cookie] = await context.cookies(`${given.address}/ui`)
-  const found = { url: page.url(), cookie, problem: await page.locator('#problem').textContent(), kept: await page.evaluate(() => sessionStorage.length) }
+  const found = { away, url: page.url(), cookie, problem: await page.locator('#problem').textContent(), kept: await page.evaluate(() => sessionStorage.length) }
   await context.close()
   return found
 }

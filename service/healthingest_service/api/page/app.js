@@ -6,7 +6,7 @@ import { clearErasure, connectErasure, hideErasure, showErasure } from "./erasur
 import { connectHistory, hideHistory, showHistory } from "./history.js";
 import { finishSignIn } from "./provider.js";
 import { resume, signOut, whenEnded } from "./session.js";
-import { connectSignIn, showProviders } from "./sign-in.js";
+import { connectSignIn, showProviders, stopSearch } from "./sign-in.js";
 import { connectStudy, loadStudies } from "./study.js";
 import { connectUpload, showUpload, stopUploads } from "./upload.js";
 
@@ -50,6 +50,7 @@ async function show(name, { focus }) {
 
 async function enter() {
   isSignedIn = true;
+  stopSearch();
   find("signed-in").hidden = false;
   find("views").hidden = false;
   await loadStudies();

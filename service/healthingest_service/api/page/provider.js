@@ -6,18 +6,25 @@ const KEPT = "healthingest-sign-in";
 /** The address of this page, as the settings of the provider name it. */
 const here = () => location.origin + location.pathname;
 
-/** Return a button for each provider that returns to this page. */
-export async function providerButtons() {
+/**
+ * Return the providers that return to this page, null if the service does not tell them.
+ *
+ * One that does not answer has no `authorization_endpoint`.
+ */
+export async function findProviders() {
   const answer = await fetch(address("auth/oidc"), { credentials: "omit" }).catch(() => null);
-  if (!answer?.ok) return [];
+  if (!answer?.ok) return null;
   const { providers } = await answer.json();
-  return providers
-    .filter((one) => one.authorization_endpoint !== null && one.redirect_uris.includes(here()))
-    .map((one) => {
-      const made = make("button", { type: "button" }, `Sign in with ${one.name}`);
-      made.addEventListener("click", () => leave(one));
-      return made;
-    });
+  return providers.filter((one) => one.redirect_uris.includes(here()));
+}
+
+/** Return the button that goes to a provider; it is disabled if the provider does not answer. */
+export function providerButton(provider) {
+  const isAway = provider.authorization_endpoint === null;
+  const text = isAway ? `${provider.name} does not answer; trying again` : `Sign in with ${provider.name}`;
+  const made = make("button", { type: "button", disabled: isAway }, text);
+  made.addEventListener("click", () => leave(provider));
+  return made;
 }
 
 /** Go to the provider. What proves the return stays in this tab. */
