@@ -464,7 +464,7 @@ class TestLedger:
             await ledger.check()
             if not cancelled:
                 break
-        assert wait > 4
+        assert wait > 0
 
     async def test_survives_cancellation(self, ledger: DatabaseLedger, engine: AsyncEngine) -> None:
         """
@@ -478,7 +478,7 @@ class TestLedger:
             await ledger.check()
             if not cancelled:
                 break
-        assert wait > 4
+        assert wait > 0
         assert await rows(engine, UploadRow) == await rows(engine, IdempotencyKeyRow)
 
 

@@ -269,6 +269,7 @@ async def test_an_upload_needs_no_further_statement(tmp_path: Path, postgres_url
         for records in (1, 2):
             answer = await edge.upload(good_file(records), uploader.headers | about)
             assert answer.status_code == 201, answer.text
+            await asyncio.sleep(0)  # asyncpg tells of a statement in the next turn of the loop
             statements = transactions.take()
             counts.append([one.study for one in statements].count("sleep"))
         assert counts == [3, 0]  # lock the subject and its study, and insert it

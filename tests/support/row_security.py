@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
+from asyncpg.connection import LoggedQuery
 from sqlalchemy import Column, Table, event, insert, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -84,7 +85,11 @@ class Executed(NamedTuple):
 
 @dataclass
 class StudyTransactions:
-    """Notes each statement of an engine, except those that restrict a transaction."""
+    """
+    Notes each statement of an engine, except those that restrict a transaction.
+
+    SQLAlchemy does not see what `Statement` executes; asyncpg tells of it.
+    """
 
     seen: list[Executed] = field(default_factory=list)
 
@@ -95,6 +100,14 @@ class StudyTransactions:
         # ANN401: as SQLAlchemy calls it
         def _begin(connection: Any) -> None:  # noqa: ANN401
             connection.info["study"] = None
+
+        def note(query: LoggedQuery) -> None:
+            self.seen.append(Executed(None, query.query, query.args))
+
+        @event.listens_for(engine.sync_engine, "checkout")
+        # ANN401: as SQLAlchemy calls it
+        def _listen(pooled: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401
+            pooled.driver_connection.add_query_logger(note)
 
         @event.listens_for(engine.sync_engine, "before_cursor_execute")
         def _note(

@@ -35,6 +35,7 @@ from healthingest_service.api import (
 from healthingest_service.api.admission import PasswordAdmission
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_trail import AuditTrail
+from healthingest_service.api.direct_upload import DirectUpload, upload_route
 from healthingest_service.api.documentation import asyncapi_route, docs_routes, openapi_route
 from healthingest_service.api.mail_link_pages import mail_link_routes
 from healthingest_service.api.middleware import QUIET_ROUTES, Observer
@@ -47,6 +48,7 @@ from healthingest_service.studies.errors import StudyError
 from healthingest_service.uploads.errors import UploadError
 
 TITLE: Final = "HealthIngest upload API"
+_KNOWN_ERRORS: Final = (UploadError, AuditError, IdentityError, StudyError, RequestRefusedError)
 
 
 def create_app(deps: ApiDependencies) -> FastAPI:
@@ -72,15 +74,7 @@ def create_app(deps: ApiDependencies) -> FastAPI:
         telemetry=_telemetry(deps),
     )
     app.state.deps = deps
-    for error in (
-        UploadError,
-        AuditError,
-        IdentityError,
-        StudyError,
-        RequestRefusedError,
-        RequestValidationError,
-        HTTPException,
-    ):
+    for error in (*_KNOWN_ERRORS, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer)
     has_page = deps.page_session is not None
     for router in _routers(has_page=has_page):
@@ -96,7 +90,9 @@ def create_app(deps: ApiDependencies) -> FastAPI:
         pages.extend(docs_routes(deps.version))
     app.router.routes.extend(pages)
     # FastAPI hides the routes of included routers.
-    app.state.routes = (*all_routes(has_page=has_page), *pages)
+    routes = all_routes(has_page=has_page)
+    app.state.routes = (*routes, *pages)
+    app.add_middleware(DirectUpload, route=upload_route(routes), errors=_KNOWN_ERRORS)
     app.add_middleware(AuditTrail)
     app.add_middleware(PasswordAdmission, is_full=deps.is_password_queue_full)
     app.add_middleware(Observer, metrics=deps.metrics, max_concurrency=deps.max_concurrency)

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from typing_extensions import override
 
@@ -68,6 +68,12 @@ class OpenTelemetry(Tracing):
     @override
     def provider(self) -> TracerProvider:
         return self._provider
+
+    @override
+    def name_request(self, method: str, route: str) -> None:
+        span = get_current_span()
+        span.update_name(f"{method} {route}")
+        span.set_attribute("http.route", route)
 
     @contextmanager
     @override

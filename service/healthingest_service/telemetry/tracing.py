@@ -1,7 +1,7 @@
 """Traces of uploads; off unless `TRACING__ENDPOINT` is set (docs/decisions/0063)."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -42,6 +42,10 @@ class Tracing(Protocol):
         """The tracer provider for FastAPI; None: no spans are recorded."""
         ...
 
+    def name_request(self, method: str, route: str) -> None:
+        """Name the span of the current request by its route, which FastAPI has not seen."""
+        ...
+
     def span(self, name: str, /) -> AbstractContextManager[None]:
         """Return a context that records the stage *name* of the current request."""
         ...
@@ -61,15 +65,20 @@ class Tracing(Protocol):
         ...
 
 
+_NOTHING: Final = nullcontext()
+
+
 class NoTracing(Tracing):
     """Records no spans."""
 
     provider = None
 
-    @contextmanager
-    def span(self, _name: str, /) -> Iterator[None]:
+    def name_request(self, method: str, route: str) -> None:
         """Do nothing."""
-        yield
+
+    def span(self, _name: str, /) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return _NOTHING
 
     def traceparent(self) -> str | None:
         """Return None."""

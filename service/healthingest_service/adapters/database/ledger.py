@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import asyncpg
 from sqlalchemy import (
     Row,
     Select,
@@ -28,6 +29,7 @@ from healthingest_service.adapters.database.audit import audit_values
 from healthingest_service.adapters.database.audit_tables import AuditEventRow
 from healthingest_service.adapters.database.engine import is_postgresql, transaction
 from healthingest_service.adapters.database.erasure_tables import TombstoneRow
+from healthingest_service.adapters.database.statement import Statement
 from healthingest_service.adapters.database.study_tables import SubjectRow
 from healthingest_service.adapters.database.tables import IdempotencyKeyRow, OutboxRow, UploadRow
 from healthingest_service.audit.chain import FIELDS
@@ -105,26 +107,27 @@ _NEW_MESSAGE: Final = {
 }
 _WAITING: Final = insert(OutboxRow).values(_NEW_MESSAGE)
 _STORED_ROW: Final = _STORED.returning(UploadRow.id).cte("stored")
-_STORED_AND_WAITING: Final = insert(OutboxRow).from_select(
+_INSERT_MESSAGE: Final = insert(OutboxRow).from_select(
     list(_NEW_MESSAGE),
     select(*_NEW_MESSAGE.values()).select_from(_STORED_ROW),
     include_defaults=False,
 )
+_STORED_AND_WAITING: Final = Statement(_INSERT_MESSAGE)
 """The update and the insert in one statement, for PostgreSQL."""
-
-
 _NEW_EVENT: Final = {
     name: bindparam(f"event_{name}", type_=AuditEventRow.__table__.c[name].type) for name in FIELDS
 }
 _RECORDED: Final = insert(AuditEventRow).values(_NEW_EVENT)
-_STORED_WAITING_AND_RECORDED: Final = _STORED_AND_WAITING.add_cte(
-    insert(AuditEventRow)
-    .from_select(
-        list(_NEW_EVENT),
-        select(*_NEW_EVENT.values()).select_from(_STORED_ROW),
-        include_defaults=False,
+_STORED_WAITING_AND_RECORDED: Final = Statement(
+    _INSERT_MESSAGE.add_cte(
+        insert(AuditEventRow)
+        .from_select(
+            list(_NEW_EVENT),
+            select(*_NEW_EVENT.values()).select_from(_STORED_ROW),
+            include_defaults=False,
+        )
+        .cte("recorded")
     )
-    .cte("recorded")
 )
 """The same, with the event of the audit log: still one statement."""
 
@@ -178,7 +181,7 @@ class DatabaseLedger(Ledger):
     async def begin(
         self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
     ) -> BegunUpload:
-        if idempotency_key is None and await self._is_new(upload, lease_seconds):
+        if await self._is_new(upload, idempotency_key, lease_seconds):
             return BegunUpload(upload, replayed=False)
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             await _refuse_other_bytes(connection, upload, idempotency_key)
@@ -190,13 +193,26 @@ class DatabaseLedger(Ledger):
                 await _remember_key(connection, begun.upload, idempotency_key, now)
             return begun
 
-    async def _is_new(self, upload: Upload, lease_seconds: float) -> bool:
+    async def _is_new(
+        self, upload: Upload, key: IdempotencyKey | None, lease_seconds: float
+    ) -> bool:
         """Try to insert the row with one statement, which suffices for most uploads."""
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, single=True
-        ) as connection:
-            lease_until = self._clock() + timedelta(seconds=lease_seconds)
-            return await upload_rows.is_begun(connection, self._values(upload, lease_until))
+        now = self._clock()
+        values = self._values(upload, now + timedelta(seconds=lease_seconds))
+        if key is None:
+            statement = upload_rows.beginning(values)
+        elif is_postgresql(self._engine):
+            statement = upload_rows.beginning_with_key(values)
+            values |= {"key": key, "created_at": now}
+        else:
+            return False
+        try:
+            changed = await statement.execute(
+                self._engine, values, timeout_seconds=self._timeout_seconds
+            )
+        except asyncpg.UniqueViolationError:  # of the key
+            return False
+        return changed == 1
 
     def _values(self, upload: Upload, lease_until: datetime) -> dict[str, Any]:
         return upload_rows.begun_values(upload, lease_until, self._upload_hash(upload))
@@ -251,20 +267,24 @@ class DatabaseLedger(Ledger):
         values |= {"stored_id": upload_id, "at": stored_at}
         if event is not None:
             values |= {f"event_{name}": value for name, value in audit_values(event).items()}
-        single = is_postgresql(self._engine)
-        async with transaction(
-            self._engine, timeout_seconds=self._timeout_seconds, single=single
-        ) as connection:
-            if single:
-                statement = _STORED_AND_WAITING if event is None else _STORED_WAITING_AND_RECORDED
-                done = await connection.execute(statement, values)
-            else:
-                done = await connection.execute(_STORED, values)
-                await _add_to(connection, values, event, is_done=bool(done.rowcount))
-        if done.rowcount:
+        if await self._is_completed(values, event):
             self._on_message()
         else:
             await self._refuse_unknown(upload_id)
+
+    async def _is_completed(self, values: dict[str, Any], event: AuditEvent | None) -> bool:
+        if is_postgresql(self._engine):
+            statement = _STORED_AND_WAITING if event is None else _STORED_WAITING_AND_RECORDED
+            return bool(
+                await statement.execute(self._engine, values, timeout_seconds=self._timeout_seconds)
+            )
+        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
+            if not (await connection.execute(_STORED, values)).rowcount:
+                return False
+            await connection.execute(_WAITING, values)
+            if event is not None:
+                await connection.execute(_RECORDED, values)
+            return True
 
     async def _refuse_unknown(self, upload_id: UploadId) -> None:
         is_subject = (SubjectRow.study == UploadRow.study) & (
@@ -373,21 +393,6 @@ class DatabaseLedger(Ledger):
                 )
         except ProgrammingError as error:  # the table or the permission is missing
             raise LedgerUnavailableError from error
-
-
-async def _add_to(
-    connection: AsyncConnection,
-    values: dict[str, Any],
-    event: AuditEvent | None,
-    *,
-    is_done: bool,
-) -> None:
-    """Insert message and event of an upload that this transaction has stored."""
-    if not is_done:
-        return
-    await connection.execute(_WAITING, values)
-    if event is not None:
-        await connection.execute(_RECORDED, values)
 
 
 def _refusal_to_complete(row: Row[Any]) -> UploadError | StudyError:

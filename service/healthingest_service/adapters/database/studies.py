@@ -30,6 +30,7 @@ from healthingest_service.adapters.database.memberships import (
     memberships,
     put_membership,
 )
+from healthingest_service.adapters.database.statement import Statement
 from healthingest_service.adapters.database.study_tables import (
     StudyMemberRow,
     StudyRow,
@@ -59,6 +60,7 @@ from healthingest_service.studies.model import (
     SubjectState,
 )
 from healthingest_service.studies.ports import Studies
+from healthingest_service.uploads.errors import LedgerUnavailableError
 
 Hidden = Callable[[StudySlug, Pseudonym], Pseudonym]
 _ACCOUNT: Final = AccountRow.__table__.c
@@ -105,7 +107,7 @@ def _intake() -> TextualSelect:
     return text(statement).bindparams(*typed).columns(*named)
 
 
-_INTAKE: Final = _intake()
+_INTAKE: Final = Statement(_intake())
 
 
 class DatabaseStudies(Studies):
@@ -146,8 +148,10 @@ class DatabaseStudies(Studies):
     ) -> IntakeFacts:
         name, hidden = ("", "") if pseudonym is None else self._names(study, pseudonym)
         wanted = {"study": study, "account_id": account_id, "name": name, "hidden": hidden}
-        async with self._transaction(writes=False, single=True) as connection:
-            found = (await connection.execute(_INTAKE, wanted)).all()
+        try:
+            found = await _INTAKE.fetch(self._engine, wanted, timeout_seconds=self._timeout_seconds)
+        except LedgerUnavailableError as error:
+            raise StudiesUnavailableError from error
         if not found:
             return IntakeFacts(None, Standing(), None)
         return IntakeFacts(
