@@ -54,7 +54,7 @@ class UploadStored:
 
     def to_bytes(self) -> bytes:
         """Return the body, UTF-8 JSON with sorted keys; equal values give equal bytes."""
-        body = asdict(self)
+        body = {name: getattr(self, name) for name in self.__slots__}
         body["user_id"] = str(self.user_id)
         body["upload_timestamp_utc"] = rfc3339(self.upload_timestamp_utc)
         return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()

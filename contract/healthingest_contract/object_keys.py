@@ -9,6 +9,7 @@ docs/decisions/0004-object-keys.md.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -28,6 +29,7 @@ PARTS_PREFIX: Final = "parts/"
 AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 """A text that is greater than every key, in byte order."""
 
+_CACHED_KEYS: Final = 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(
     rf"raw/(?P<record_type>{RECORD_TYPE_PATTERN})/(?P<folder>\d{{4}}/\d{{2}}/\d{{2}})/"
@@ -71,9 +73,10 @@ def is_object_key(key: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=_CACHED_KEYS)
 def parse(key: str) -> ObjectKey:
     """
-    Parse a key.
+    Parse a key. An upload parses its key several times, so recent ones are kept.
 
     Raises:
         ValueError: *key* differs from every text that `str(ObjectKey(…))` returns.
