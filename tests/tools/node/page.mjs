@@ -108,9 +108,13 @@ async function downloaded(page, action) {
   return { name: download.suggestedFilename(), path: await download.path() }
 }
 
-/** Send a large file over a slow line; it is paused in the middle, and goes on from there. */
+/**
+ * Send a large file over a slow line; it is paused in the middle, and goes on from there. The second
+ * time the page is loaded again meanwhile, and the same file is chosen again.
+ */
 async function pausedUpload(page) {
   const offsets = []
+  page.on('dialog', (dialog) => dialog.accept()) // the browser asks whether to leave the page
   page.on('request', (request) => {
     if (request.method() === 'PATCH') offsets.push(Number(request.headers()['upload-offset']))
   })
@@ -118,17 +122,29 @@ async function pausedUpload(page) {
   const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 2_000_000 }
   await line.send('Network.emulateNetworkConditions', slow)
   await page.setInputFiles('#files', given.large)
-  const item = page.locator('#queue li').filter({ hasText: basename(given.large) })
-  await page.waitForFunction(
-    (name) => [...document.querySelectorAll('#queue li')].some((one) => one.innerText.includes(name) && one.querySelector('progress').value > 2_000_000),
-    basename(given.large),
-  )
-  await item.locator('button').click()
-  await item.filter({ hasText: 'paused' }).waitFor()
+  await pausedAfter(page, 2_000_000)
+  await itemOf(page).locator('button').click()
+  await pausedAfter(page, 4_000_000)
+  await page.reload()
+  await page.locator('#view-upload').waitFor()
+  await page.selectOption('#study', given.study)
+  await page.fill('#subject', given.subjects[0])
   await line.send('Network.emulateNetworkConditions', { ...slow, uploadThroughput: -1 })
-  await item.locator('button').click()
-  await item.filter({ hasText: 'accepted' }).waitFor()
+  await page.setInputFiles('#files', given.large)
+  await itemOf(page).filter({ hasText: 'accepted' }).waitFor()
   return offsets
+}
+
+const itemOf = (page) => page.locator('#queue li').filter({ hasText: basename(given.large) })
+
+/** Press the button that pauses the large file once so many bytes were sent. */
+async function pausedAfter(page, sentBytes) {
+  await page.waitForFunction(
+    ([name, bytes]) => [...document.querySelectorAll('#queue li')].some((one) => one.innerText.includes(name) && one.querySelector('progress').value > bytes),
+    [basename(given.large), sentBytes],
+  )
+  await itemOf(page).locator('button').click()
+  await itemOf(page).filter({ hasText: 'paused' }).waitFor()
 }
 
 async function withMouse() {

@@ -1,5 +1,6 @@
 // A resumable upload by tus 1.0.0 (https://tus.io/protocols/resumable-upload). Requests with bytes
 // use XMLHttpRequest, because fetch does not tell how many bytes were sent.
+import { keep, keptId, keyOf } from "./kept.js";
 import { noteLimits, pause, waitFor } from "./pace.js";
 import { Problem, accessToken, address, noAnswer } from "./session.js";
 
@@ -13,6 +14,7 @@ const MOST_FAILURES = 8;
 const MAY_PASS = new Set([0, 408, 423, 429, 500, 502, 503, 504]);
 /** Problems after which the offset is asked for, or the upload begins again. */
 const ASK_OFFSET = new Set(["upload-offset-mismatch", "upload-replaced", "upload-in-flight", "body-incomplete"]);
+const GONE = new Set([404, 410]);
 const BEGIN_AGAIN = new Set(["resumable-upload-not-found", "resumable-upload-ended", "too-many-parts"]);
 
 /** A file that is sent in as many requests as it takes. */
@@ -22,6 +24,7 @@ export class ResumableUpload {
     this.file = file;
     this.about = about;
     this.id = null;
+    this.key = null;
     this.sentBytes = 0;
   }
 
@@ -32,10 +35,14 @@ export class ResumableUpload {
    */
   async send({ signal, onProgress }) {
     let failures = 0;
+    this.key ??= await keyOf(this.file, this.about);
+    this.id ??= keptId(this.key);
     for (;;) {
       const before = this.sentBytes;
       try {
-        return await this.#sendOnce(signal, onProgress);
+        const accepted = await this.#sendOnce(signal, onProgress);
+        this.#note(null);
+        return accepted;
       } catch (error) {
         if (!this.#mayGoOn(error)) throw error;
         failures = this.sentBytes > before ? 0 : failures + (error.status === 429 ? 0 : 1);
@@ -49,8 +56,15 @@ export class ResumableUpload {
 
   #mayGoOn(error) {
     if (!error.isProblem) return false;
-    if (BEGIN_AGAIN.has(error.code)) this.id = null;
-    return MAY_PASS.has(error.status) || ASK_OFFSET.has(error.code) || BEGIN_AGAIN.has(error.code);
+    // The answer to HEAD has no problem document.
+    const isGone = BEGIN_AGAIN.has(error.code) || (error.code === "" && GONE.has(error.status));
+    if (isGone) this.#note(null);
+    return isGone || MAY_PASS.has(error.status) || ASK_OFFSET.has(error.code);
+  }
+
+  #note(id) {
+    this.id = id;
+    keep(this.key, id);
   }
 
   async #sendOnce(signal, onProgress) {
@@ -58,7 +72,7 @@ export class ResumableUpload {
     if (this.id === null) {
       const answer = await this.#begin(signal, onProgress);
       if (answer.header("Healthingest-Upload-Id")) return answer.header("Healthingest-Upload-Id");
-      this.id = answer.header("Location").split("/").pop();
+      this.#note(answer.header("Location").split("/").pop());
     } else {
       const answer = await this.#request("HEAD", this.#path(), {}, null, signal);
       if (answer.header("Healthingest-Upload-Id")) return answer.header("Healthingest-Upload-Id");

@@ -1,6 +1,7 @@
 // The view that sends files: a queue, of which two files are sent at a time.
 import { bytes, find, make, problemText } from "./dom.js";
 import { addFindings, clearFindings } from "./findings.js";
+import { forgetUploads } from "./kept.js";
 import { DEFAULT_STUDY, chosenStudy, hasRole } from "./study.js";
 import { ResumableUpload } from "./tus.js";
 
@@ -41,6 +42,7 @@ export function stopUploads() {
     item.state = "stopped";
   }
   items.clear();
+  forgetUploads();
   find("queue").replaceChildren();
   clearFindings();
   summarise();
