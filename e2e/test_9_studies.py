@@ -3,7 +3,10 @@
 import json
 import secrets
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import jwt
 import pytest
@@ -14,6 +17,7 @@ import kubectl as k8s
 import outside
 from healthingest_contract.events import UploadErased, UploadStored
 from support import samples
+from support.example_consumers import counted, example
 
 NAMESPACE: Final = "e2e-studies"
 NAME: Final = f"studies-{secrets.token_hex(3)}"
@@ -44,15 +48,15 @@ def _admin(*words: str) -> str:
     return k8s.kubectl(*where, "healthingest-admin", *words)
 
 
-def _manager(api: outside.Api) -> outside.Api:
+def _manager(api: outside.Api, *, study: str = "sleep", email: str = EMAIL) -> outside.Api:
     """Return the API for a new account that manages the study and uploads into it."""
     password = confidential.keep("password of a client", secrets.token_hex(12))
-    account = {"email": EMAIL, "password": password}
+    account = {"email": email, "password": password}
     registered = api.request("POST", "/auth/register", json=account)
     assert registered.status_code == 201, registered.text
     roles = ("manager", "reader", "uploader")
-    _admin("study", "member", "--study", "sleep", "--email", EMAIL, "--roles", *roles)
-    given = {"username": EMAIL, "password": password}
+    _admin("study", "member", "--study", study, "--email", email, "--roles", *roles)
+    given = {"username": email, "password": password}
     answer = api.request("POST", "/auth/jwt/login", data=given)
     assert answer.status_code == 200, answer.text
     token = confidential.keep("token of a client", answer.json()["access_token"])
@@ -127,3 +131,57 @@ def _erase(manager: outside.Api, upload_id: str) -> None:
     assert manager.request("GET", f"/v1/uploads/{upload_id}/content").status_code == 404
     refused = manager.upload(samples.good_file(1), **NAMED)
     assert refused.json()["type"].endswith("/subject-erased")
+
+
+def test_the_example_consumers_process_what_is_announced(api: outside.Api, tmp_path: Path) -> None:
+    """
+    With the credentials that the operator made, each counts an upload, and its outcome is shown.
+
+    The one with the consumer kit forgets an upload that is erased.
+    """
+    _admin("study", "create", "--study", "counts", "--name", "Counts")
+    manager = _manager(api, study="counts", email="hedy@clinic.example")
+    wish = {"name": "counts", "scopes": ["upload:read", "outcome:write"]}
+    device = manager.request("POST", "/v1/tokens", json=wish).json()["token"]
+    token = confidential.keep("token of a consumer", device)
+    words = outside.secret_values(f"{NAME}-consumer", NAMESPACE)
+    login = f"{words['username']}:{words['password']}"
+    with (
+        k8s.port_forward("service/rabbitmq", 5672, install.DEPENDENCIES) as broker,
+        k8s.port_forward(f"service/{NAME}-api", 80, NAMESPACE) as port,
+    ):
+        host = quote(words["virtualHost"], safe="")
+        url = f"amqp://{login}@127.0.0.1:{broker}/{host}"
+        server = f"http://127.0.0.1:{port}"
+        for script, consumer in (
+            ("record_counts.py", "record-counts"),
+            ("faststream_counts.py", "faststream-counts"),
+        ):
+            folder = tmp_path / consumer
+            with example(folder, script, server=server, url=url, token=token) as database:
+                upload = _upload_for_consumers(manager, database, consumer)
+                if consumer == "record-counts":
+                    assert manager.request("DELETE", upload).status_code == 202
+                    is_gone = partial(_is_empty, database)
+                    k8s.eventually("forgotten", is_gone, seconds=READY_SECONDS)
+
+
+def _is_empty(database: Path) -> bool:
+    return not counted(database)
+
+
+def _upload_for_consumers(manager: outside.Api, database: Path, consumer: str) -> str:
+    """Upload a file, wait until it was counted and that is shown, and return its path."""
+    named = {"Healthingest-Study": "counts", "Healthingest-Subject": "P-1"}
+    receipt = manager.upload(samples.good_file(secrets.randbelow(90) + 10), **named).json()
+    upload = f"/v1/uploads/{receipt['upload_id']}"
+
+    def outcomes() -> list[tuple[str, str]]:
+        found = manager.request("GET", upload).json()["outcomes"]
+        return [(one["consumer"], one["state"]) for one in found]
+
+    wanted = [(consumer, "processed")]
+    k8s.eventually("the outcome", lambda: outcomes() == wanted, seconds=READY_SECONDS)
+    kind, count = receipt["record_type"], receipt["record_count"]
+    assert counted(database) == [(receipt["upload_id"], "counts", "P-1", kind, count)]
+    return upload

@@ -1,23 +1,19 @@
 """The example of a consumer, as its own process beside a service and a broker."""
 
-import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
 from support.announcements import AnnouncedQueue
 from support.deadlines import HANG_SECONDS
+from support.example_consumers import counted, eventually, example
 from support.samples import good_file
 from support.servers.rabbitmq import RabbitMQServer
 from support.service_process import environment, service
 
-EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "consumers"
 ADMIN: Final = (sys.executable, "-m", "healthingest_service.main.admin_cli")
 EXCHANGE: Final = "health_data_exchange"
 PASSWORD: Final = "correct horse battery"
@@ -37,45 +33,6 @@ def declare(rabbitmq: RabbitMQServer) -> None:
         AnnouncedQueue(rabbitmq, name).declare()
         place = f"/api/bindings/{host}/e/{EXCHANGE}/q/{name}"
         rabbitmq.call("POST", place, {"routing_key": key})
-
-
-@contextmanager
-def example(
-    folder: Path, name: str, *more: str, server: str, url: str, token: str
-) -> Iterator[Path]:
-    """Run an example; yields its database."""
-    folder.mkdir()
-    (folder / "secret").mkdir()
-    (folder / "secret" / "url").write_text(url, encoding="utf-8")
-    (folder / "token").write_text(token, encoding="utf-8")
-    database = folder / "counts.sqlite"
-    given = ("--secret", "secret", "--token", "token", "--server", server)
-    with (folder / "example.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(EXAMPLES / name), *given, "--database", str(database), *more],
-            cwd=folder,
-            stderr=log,
-        )
-        try:
-            yield database
-            assert process.poll() is None, (folder / "example.log").read_text(encoding="utf-8")
-        finally:
-            process.kill()
-            process.wait(HANG_SECONDS)
-
-
-def eventually(found: Callable[[], Any], wanted: object) -> None:
-    """Wait until *found* returns what is wanted."""
-    deadline = time.monotonic() + HANG_SECONDS
-    while (last := found()) != wanted:
-        assert time.monotonic() < deadline, last
-        time.sleep(0.05)
-
-
-def rows(database: Path) -> list[tuple[Any, ...]]:
-    """What was counted."""
-    with sqlite3.connect(database) as connection:
-        return connection.execute("SELECT * FROM records").fetchall()
 
 
 def test_they_count_report_and_forget(tmp_path: Path, rabbitmq: RabbitMQServer) -> None:
@@ -129,6 +86,6 @@ def test_they_count_report_and_forget(tmp_path: Path, rabbitmq: RabbitMQServer) 
                 names = ("faststream-counts", "record-counts")
                 eventually(outcomes, [(name, "processed") for name in names])
                 row = (receipt["upload_id"], "sleep", "P-1", receipt["record_type"], RECORDS)
-                assert rows(database) == rows(another) == [row]
+                assert counted(database) == counted(another) == [row]
                 client.delete(upload)
-                eventually(lambda: rows(database), [])
+                eventually(lambda: counted(database), [])
