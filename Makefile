@@ -37,7 +37,7 @@ PARALLEL := --numprocesses $(PROCESSES) --durations 20
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-all faults check fmt lint types arch docs diagrams unit simulate servers generated goldens crds settings e2e images images-live up down locks changelog clean \
+.PHONY: help setup demo test test-long test-all faults check fmt lint types arch docs diagrams unit simulate servers faults-folder faults-devices generated goldens crds settings e2e images images-live up down locks changelog clean \
   compose-secrets compose-up compose-demo compose-down release-check release-images chart release-chart release-artifacts
 
 help: ## print this list
@@ -62,6 +62,9 @@ faults-consumers: setup servers ## kill consumers at random while they process u
 
 faults-folder: setup servers ## upload a folder of 1,000 files by a command that is killed, over cut connections (COUNT=1000 SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/folder.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))
+
+faults-devices: setup servers ## upload from 1,000 devices while API processes are killed (COUNT=1000 SEED=)
+	@PYTHONPATH=tests $(BIN)/python tests/faults/devices.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))
 
 e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e

@@ -11,11 +11,9 @@ import argparse
 import asyncio
 import random
 import secrets
-import signal
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +22,10 @@ from healthingest_service.adapters.database.migrate import migrate
 from support.cutting_proxy import CuttingProxy, cutting_proxy
 from support.deadlines import HANG_SECONDS
 from support.folder_command import DONE, FolderCommand, make_folder, wrong_uploads
+from support.replicas import Replica, replica_settings, say
 from support.servers.postgres import postgres_server
-from support.servers.process import free_port, work_folder
-from support.servers.versitygw import S3Server, s3_server
-from support.service_process import ServiceProcess, service
+from support.servers.process import work_folder
+from support.servers.versitygw import s3_server
 
 MIB: Final = 1024 * 1024
 CUT_BYTES: Final = 2 * MIB
@@ -36,39 +34,6 @@ MOST_SENT: Final = 1.05
 PATIENCE_SECONDS: Final = 300
 PASSWORD: Final = secrets.token_urlsafe(16)
 EMAIL: Final = "ada@clinic.example"
-
-
-def say(text: str) -> None:
-    """Print a line."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-@dataclass
-class Replica:
-    """An API process on a fixed port, which can be replaced by a new one."""
-
-    folder: Path
-    settings: dict[str, str]
-    stack: ExitStack
-    port: int
-    process: ServiceProcess
-    kills: int = 0
-
-    @classmethod
-    def started(cls, folder: Path, settings: dict[str, str], stack: ExitStack) -> "Replica":
-        """Start a process."""
-        port = free_port()
-        more = settings | {"SERVER__PORT": str(port)}
-        return cls(folder, more, stack, port, stack.enter_context(service(folder, **more)))
-
-    def replace(self) -> None:
-        """Kill the process, and start another one."""
-        self.process.end(signal.SIGKILL)
-        self.kills += 1
-        own = self.folder / f"again-{self.kills}"
-        self.process = self.stack.enter_context(service(own, **self.settings))
-        self.process.wait_until_ready()
 
 
 async def _kill_replica(replica: Replica, client: AsyncClient, at: list[int]) -> None:
@@ -122,20 +87,6 @@ def _report(
     return not wrong and code == DONE and ratio <= MOST_SENT
 
 
-def _settings(database_url: str, store: S3Server, folder: Path) -> dict[str, str]:
-    return {
-        "DATABASE__URL": database_url,
-        "STORE__BUCKET": store.bucket,
-        "STORE__ENDPOINT": store.endpoint,
-        "STORE__ACCESS_KEY_ID": store.access_key_id,
-        "STORE__SECRET_ACCESS_KEY": store.secret_access_key,
-        "LIMITS__UPLOADS": "100000/minute",
-        "LIMITS__REQUESTS": "100000/minute",
-        "LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT": "16",
-        "DATA_FOLDER": str(folder / "shared"),
-    }
-
-
 def prove(count: int, seed: int, max_bytes: int) -> int:
     """Run it, and print what was found; returns the exit code."""
     source = random.Random(seed)  # noqa: S311 - not secret
@@ -144,7 +95,9 @@ def prove(count: int, seed: int, max_bytes: int) -> int:
         database_url = stack.enter_context(stack.enter_context(postgres_server()).database())
         store = stack.enter_context(s3_server()).new_bucket()
         asyncio.run(migrate(database_url, timeout_seconds=HANG_SECONDS))
-        settings = _settings(database_url, store, place)
+        settings = replica_settings(database_url, store, place) | {
+            "LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT": "16"
+        }
         replicas = [Replica.started(place / name, settings, stack) for name in ("one", "two")]
         for one in replicas:
             one.process.wait_until_ready()
