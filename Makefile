@@ -105,6 +105,12 @@ bench-audit: setup servers ## measure how fast the audit log is chained and veri
 bench-study-cost: setup servers ## measure what study, subject, consent and audit log cost an upload, beside a commit without them (BEFORE=355c945 ROUNDS=20)
 	PYTHONPATH=tests $(BIN)/python bench/study_cost.py --rounds $(or $(ROUNDS),20) $(if $(BEFORE),--before $(BEFORE))
 
+bench-relay: setup servers ## measure the processor time of the relay for a message, beside an earlier commit (BEFORE=b10acb5 ROUNDS=5)
+	PYTHONPATH=tests $(BIN)/python bench/relay.py --rounds $(or $(ROUNDS),5) $(if $(BEFORE),--before $(BEFORE))
+
+bench-limiter: setup servers ## measure the processor time of counting a request in Redis, beside an earlier commit (BEFORE=b10acb5 ROUNDS=5)
+	PYTHONPATH=tests $(BIN)/python bench/limiter.py --rounds $(or $(ROUNDS),5) $(if $(BEFORE),--before $(BEFORE))
+
 bench-growth: setup servers ## measure the bytes of a row in each table (ROWS=1000000)
 	PYTHONPATH=tests $(BIN)/python bench/growth.py --rows $(or $(ROWS),1000000)
 

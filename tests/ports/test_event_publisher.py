@@ -216,6 +216,42 @@ class TestRabbitMQ:
             declare(rabbitmq)
             await publisher.publish(anything())
 
+    async def test_each_of_many_messages_gets_its_own_answer(
+        self, rabbitmq: RabbitMQServer
+    ) -> None:
+        """Every third is returned, and the others are delivered in their order."""
+        declare(rabbitmq)
+        messages = [message(upload(bytes([n]))) for n in range(150)]
+        astray = {sent.id for sent in messages[::3]}
+        messages = [
+            replace(sent, routing_key="nobody.listens") if sent.id in astray else sent
+            for sent in messages
+        ]
+        async with rabbit(rabbitmq) as publisher:
+            for _ in range(2):
+                answers = await asyncio.gather(
+                    *(publisher.publish(sent) for sent in messages), return_exceptions=True
+                )
+                refused = {
+                    sent.id
+                    for sent, answer in zip(messages, answers, strict=True)
+                    if isinstance(answer, MessageUnroutableError)
+                }
+                assert refused == astray
+                assert [answer for answer in answers if answer is None] == [None] * 100
+        heard = await RabbitEars(rabbitmq.amqp_url).hear(200)
+        expected = [str(sent.id) for sent in messages if sent.id not in astray]
+        assert [one["id"] for one in heard] == expected * 2
+
+    async def test_a_body_of_several_frames_arrives_whole(self, rabbitmq: RabbitMQServer) -> None:
+        """A frame has at most 128 KiB (RabbitMQ's default)."""
+        declare(rabbitmq)
+        sent = replace(anything(), body=json.dumps("x" * 400_000).encode())
+        async with rabbit(rabbitmq) as publisher:
+            await publisher.publish(sent)
+        (heard,) = await RabbitEars(rabbitmq.amqp_url).hear(1)
+        assert heard["body"] == json.loads(sent.body)
+
     async def test_says_that_the_exchange_is_missing(self, rabbitmq: RabbitMQServer) -> None:
         """
         A missing exchange is broken topology.
@@ -287,6 +323,45 @@ class TestRabbitMQ:
             assert wait > 4
             await publisher.publish(anything())
             await publisher.check()
+
+    async def test_a_cancelled_message_gives_no_confirm_to_another(
+        self, rabbitmq: RabbitMQServer
+    ) -> None:
+        """Wherever it is cancelled, what is confirmed of another task is in the queue."""
+        declare(rabbitmq)
+        confirmed = set[str]()
+
+        async def publish_after_it(sent: OutgoingMessage) -> None:
+            await asyncio.sleep(0)
+            await publisher.publish(sent)
+
+        async with rabbit(rabbitmq) as publisher:
+            for wait in count():
+                await publisher.check()  # connects again after an error
+                other = anything()
+                cancelled, answer = await asyncio.gather(
+                    is_cancelled_at(wait, publisher.publish(anything())),
+                    publish_after_it(other),
+                    return_exceptions=True,
+                )
+                assert answer is None or isinstance(answer, BrokerUnreachableError)
+                if answer is None:
+                    confirmed.add(str(other.id))
+                if not cancelled:
+                    break
+            assert wait > 1
+        assert confirmed
+        assert confirmed <= await everything_in_the_queue(rabbitmq)
+
+
+async def everything_in_the_queue(server: RabbitMQServer) -> set[str | None]:
+    """Return the ids of all messages, which are removed."""
+    found = set[str | None]()
+    async with await aio_pika.connect(server.amqp_url) as connection:
+        queue = await (await connection.channel()).get_queue(QUEUE)
+        while (one := await queue.get(no_ack=True, fail=False)) is not None:
+            found.add(one.message_id)
+    return found
 
 
 async def publish_many(publisher: RabbitMQPublisher) -> None:

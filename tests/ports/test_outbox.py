@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.ledger import DatabaseLedger
@@ -106,6 +107,55 @@ class TestOutbox:
         with pytest.raises(RuntimeError):
             await confirm_and_die(outbox, first)
         assert await due(outbox) == [second]
+
+    async def test_settles_a_batch_of_mixed_results(
+        self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock
+    ) -> None:
+        """Each message by its own report: gone, put off with its own time, or due as before."""
+        sent = [await waiting(ledger, number) for number in range(6)]
+        clock.move(1)
+        first_retry, second_retry = (NOON + timedelta(seconds=seconds) for seconds in (30, 40))
+        async with outbox.claim(limit=10) as batch:
+            for number in (0, 3):
+                await batch.announced(sent[number].id, at=NOON + timedelta(seconds=number))
+            await batch.failed(sent[1].id, retry_at=first_retry, reason=DeferralReason.REFUSED)
+            await batch.failed(sent[4].id, retry_at=second_retry, reason=DeferralReason.UNROUTABLE)
+        assert await due(outbox) == [sent[2], sent[5]]
+        assert [
+            (one.reason, one.attempts, one.due_at) for one in await outbox.deferred(limit=9)
+        ] == [
+            (DeferralReason.REFUSED, 1, first_retry),
+            (DeferralReason.UNROUTABLE, 1, second_retry),
+        ]
+        for number in (0, 3):
+            upload_id = sent[number].upload_id
+            assert upload_id is not None
+            found = await ledger.find(upload_id)
+            assert found.announced_at == NOON + timedelta(seconds=number)
+
+    async def test_a_confirmed_batch_costs_as_many_statements_as_a_message(
+        self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock, engine: AsyncEngine
+    ) -> None:
+        """With the same text, so each is prepared once."""
+        statements = list[str]()
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def _note(*arguments: object) -> None:
+            statements.append(str(arguments[2]))
+
+        async def announce(*numbers: int) -> list[str]:
+            for number in numbers:
+                await waiting(ledger, number)
+            clock.move(1)
+            statements.clear()
+            async with outbox.claim(limit=10) as batch:
+                for message in batch.messages:
+                    await batch.announced(message.id, at=NOON)
+            return [one for one in statements if not one.startswith("BEGIN")]
+
+        of_one = await announce(0)
+        assert await announce(*range(1, 6)) == of_one
+        assert len(of_one) == (2 if engine.dialect.name == "postgresql" else 3)
 
     async def test_gives_nobody_a_claimed_message(
         self, outbox: DatabaseOutbox, ledger: DatabaseLedger

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
+from itertools import count
 from secrets import token_hex
 
 import pytest
@@ -14,7 +15,16 @@ from healthingest_service.adapters.redis import open_redis
 from healthingest_service.identity.errors import LimiterUnavailableError
 from healthingest_service.identity.fallback_limiter import FallbackLimiter, SharedCounters
 from healthingest_service.identity.ports import LoginThrottle, RateLimiter
-from healthingest_service.identity.throttling import PARTS, LoginAttempt, Rate, Rule, Unit
+from healthingest_service.identity.throttling import (
+    PARTS,
+    Charge,
+    Decision,
+    LoginAttempt,
+    Rate,
+    Rule,
+    Unit,
+)
+from support.cancelling import is_cancelled_at
 from support.deadlines import HANG_SECONDS
 from support.login_rules import LOGIN_RULES
 
@@ -50,42 +60,83 @@ def of_bytes(amount: int, window_seconds: int) -> Rule:
     return Rule("bytes", Rate(amount, window_seconds), unit=Unit.BYTES)
 
 
+async def hit(limiter: RateLimiter, rule: Rule, key: str) -> Decision:
+    """Count one request."""
+    (decision,) = await limiter.count(Charge(rule, key))
+    return decision
+
+
+async def spend(limiter: RateLimiter, rule: Rule, key: str, amount: int) -> Decision:
+    """Count bytes."""
+    (decision,) = await limiter.count(Charge(rule, key, amount))
+    return decision
+
+
 class TestRateLimiter:
     """What both do."""
+
+    async def test_counts_several_rules_at_once(self, limiter: RateLimiter) -> None:
+        """Each with its own decision, in the order of the charges."""
+        uploads = Charge(Rule("uploads", Rate(3, 60)), "a")
+        size = Charge(of_bytes(100, 3600), "a", 40)
+        for remaining in ((2, 60), (1, 20)):
+            decisions = await limiter.count(uploads, size)
+            assert [one.rule for one in decisions] == [uploads.rule, size.rule]
+            assert [one.allowed for one in decisions] == [True, True]
+            assert tuple(one.remaining for one in decisions) == remaining
+            assert 0 < decisions[0].reset_seconds <= 60 < decisions[1].reset_seconds
+
+    async def test_a_refused_charge_keeps_the_later_ones_uncounted(
+        self, limiter: RateLimiter
+    ) -> None:
+        """Those before it stay counted, itself does not."""
+        once = Rule("once", Rate(1, 60))
+        often = Rule("often", Rate(9, 60))
+        size = of_bytes(100, 3600)
+        await limiter.count(Charge(once, "a"))
+        for remaining in (8, 7):
+            counted, refused = await limiter.count(
+                Charge(often, "a"), Charge(once, "a"), Charge(size, "a", 10)
+            )
+            assert (counted.allowed, counted.remaining) == (True, remaining)
+            assert (refused.rule, refused.allowed) == (once, False)
+        too_much, *rest = await limiter.count(Charge(size, "a", 101), Charge(often, "a"))
+        assert (too_much.allowed, too_much.remaining, rest) == (False, 100, [])
+        assert (await hit(limiter, often, "a")).remaining == 6
 
     async def test_spends_amounts_as_far_as_they_remain(self, limiter: RateLimiter) -> None:
         """A refused amount is not counted, and a smaller one still fits; 0 only asks."""
         rule = of_bytes(100, 3600)
-        decisions = [await limiter.spend(rule, "a", amount) for amount in (0, 70, 31, 30, 0, 1)]
+        decisions = [await spend(limiter, rule, "a", amount) for amount in (0, 70, 31, 30, 0, 1)]
         assert [one.allowed for one in decisions] == [True, True, False, True, False, False]
         assert [one.remaining for one in decisions] == [100, 30, 30, 0, 0, 0]
         assert all(3450 <= one.reset_seconds <= 3750 for one in decisions)
-        assert (await limiter.spend(rule, "b", 100)).allowed
-        assert (await limiter.hit(rule, "a")).allowed
+        assert (await spend(limiter, rule, "b", 100)).allowed
+        assert (await hit(limiter, Rule("bytes", Rate(1, 60)), "a")).allowed
 
     async def test_an_amount_has_room_again_when_the_window_has_moved(
         self, limiter: RateLimiter
     ) -> None:
         """After the time that a refused amount was told."""
         rule = of_bytes(2**53 - 1, 1)
-        await limiter.spend(rule, "a", 2**53 - 1)
-        refused = await limiter.spend(rule, "a", 2**53 - 1)
+        await spend(limiter, rule, "a", 2**53 - 1)
+        refused = await spend(limiter, rule, "a", 2**53 - 1)
         assert not refused.allowed
         deadline = time.monotonic() + HANG_SECONDS
-        while not (await limiter.spend(rule, "a", 2**53 - 1)).allowed:
+        while not (await spend(limiter, rule, "a", 2**53 - 1)).allowed:
             assert time.monotonic() < deadline
             await asyncio.sleep(refused.reset_seconds / 10)
 
     async def test_spends_at_one_moment(self, limiter: RateLimiter) -> None:
         """Of twenty concurrent amounts so many are accepted as fit."""
         rule = of_bytes(75, 3600)
-        decisions = await asyncio.gather(*(limiter.spend(rule, "a", 10) for _ in range(20)))
+        decisions = await asyncio.gather(*(spend(limiter, rule, "a", 10) for _ in range(20)))
         assert sum(one.allowed for one in decisions) == 7
 
     async def test_allows_so_many_and_no_more(self, limiter: RateLimiter) -> None:
         """Three are allowed, the fourth is refused; the remaining number counts down."""
         rule = Rule("uploads", Rate(3, 60))
-        decisions = [await limiter.hit(rule, "a") for _ in range(4)]
+        decisions = [await hit(limiter, rule, "a") for _ in range(4)]
         assert [one.allowed for one in decisions] == [True, True, True, False]
         assert [one.remaining for one in decisions] == [2, 1, 0, 0]
         assert all(0 < one.reset_seconds <= 60 for one in decisions)
@@ -94,26 +145,26 @@ class TestRateLimiter:
         """Another key, and the same key under another rule, has its own count."""
         one = Rule("uploads", Rate(1, 60))
         other = Rule("requests", Rate(1, 60))
-        assert (await limiter.hit(one, "a")).allowed
-        assert not (await limiter.hit(one, "a")).allowed
-        assert (await limiter.hit(one, "b")).allowed
-        assert (await limiter.hit(other, "a")).allowed
+        assert (await hit(limiter, one, "a")).allowed
+        assert not (await hit(limiter, one, "a")).allowed
+        assert (await hit(limiter, one, "b")).allowed
+        assert (await hit(limiter, other, "a")).allowed
 
     async def test_has_room_again_when_the_window_has_moved(self, limiter: RateLimiter) -> None:
         """A refused request has the time to wait, after which there is room."""
         rule = Rule("uploads", Rate(1, 1))
-        await limiter.hit(rule, "a")
-        refused = await limiter.hit(rule, "a")
+        await hit(limiter, rule, "a")
+        refused = await hit(limiter, rule, "a")
         assert not refused.allowed
         deadline = time.monotonic() + HANG_SECONDS
-        while not (await limiter.hit(rule, "a")).allowed:  # the condition is time itself
+        while not (await hit(limiter, rule, "a")).allowed:  # the condition is time itself
             assert time.monotonic() < deadline
             await asyncio.sleep(refused.reset_seconds / 10)
 
     async def test_counts_at_one_moment(self, limiter: RateLimiter) -> None:
         """Of twenty concurrent requests exactly the allowed number is accepted."""
         rule = Rule("uploads", Rate(7, 60))
-        decisions = await asyncio.gather(*(limiter.hit(rule, "a") for _ in range(20)))
+        decisions = await asyncio.gather(*(hit(limiter, rule, "a") for _ in range(20)))
         assert sum(one.allowed for one in decisions) == 7
 
     async def test_a_wall_clock_that_is_put_back_locks_nobody_out(
@@ -121,10 +172,10 @@ class TestRateLimiter:
     ) -> None:
         """After a change by two hours the wait is still within the window."""
         rule = Rule("uploads", Rate(1, 60))
-        await limiter.hit(rule, "a")
+        await hit(limiter, rule, "a")
         earlier = time.time() - 7200
         monkeypatch.setattr("time.time", lambda: earlier)
-        refused = await limiter.hit(rule, "a")
+        refused = await hit(limiter, rule, "a")
         assert not refused.allowed
         assert 0 < refused.reset_seconds <= 60
 
@@ -217,8 +268,8 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     limiter = MemoryLimiter()
     throttle = MemoryLoginThrottle(LOGIN_RULES)
     for number in range(100):
-        await limiter.hit(Rule("logins", Rate(1, 60)), str(number))
-        await limiter.spend(of_bytes(10, 60), str(number), 1)
+        await hit(limiter, Rule("logins", Rate(1, 60)), str(number))
+        await spend(limiter, of_bytes(10, 60), str(number), 1)
         await fail(throttle, by(str(number)))
         await throttle.succeeded(by(str(number)))
     assert len(limiter._hits) == len(limiter._spent) == len(throttle._known_until) == 30
@@ -234,7 +285,7 @@ async def test_an_amount_never_leaves_the_window_too_early() -> None:
     for number in range(4000):
         now += (number % 7) * 0.9
         amount = 1 + number % 13
-        if (await limiter.spend(rule, "a", amount)).allowed:
+        if (await spend(limiter, rule, "a", amount)).allowed:
             spent.append((now, amount))
         assert sum(size for at, size in spent if at > now - PARTS * 10) <= 300
         spent = [one for one in spent if one[0] > now - PARTS * 20]
@@ -250,11 +301,58 @@ async def test_a_silent_server_costs_a_deadline_and_no_more() -> None:
             with pytest.raises(LimiterUnavailableError):
                 await throttle.admit(by())
             with pytest.raises(LimiterUnavailableError):
-                await limiter.hit(Rule("uploads", Rate(1, 60)), "a")
+                await hit(limiter, Rule("uploads", Rate(1, 60)), "a")
             with pytest.raises(LimiterUnavailableError):
-                await limiter.spend(of_bytes(1, 60), "a", 1)
+                await spend(limiter, of_bytes(1, 60), "a", 1)
             with pytest.raises(LimiterUnavailableError):
                 await limiter.check()
+
+
+async def test_a_redis_that_lost_its_scripts_counts_on(redis_url: str) -> None:
+    """As after a restart: the request that finds out is counted, too."""
+    rule = Rule("uploads", Rate(9, 60))
+    async with (
+        open_redis(
+            redis_url, LOGIN_RULES, timeout_seconds=PATIENT_SECONDS, key_prefix=token_hex(8)
+        ) as (limiter, _),
+        redis.asyncio.Redis.from_url(redis_url) as client,
+    ):
+        for remaining in (8, 7, 6):
+            assert (await hit(limiter, rule, "a")).remaining == remaining
+            await client.script_flush()
+
+
+async def test_a_cancelled_call_leaves_no_reply_to_another(redis_url: str) -> None:
+    """Wherever it is cancelled, the next call gets its own decision."""
+    rule = Rule("uploads", Rate(10_000, 60))
+    async with open_redis(
+        redis_url, LOGIN_RULES, timeout_seconds=PATIENT_SECONDS, key_prefix=token_hex(8)
+    ) as (limiter, _):
+        for wait in count():
+            cancelled = await is_cancelled_at(wait, limiter.count(Charge(rule, "cancelled")))
+            assert (await hit(limiter, rule, "next")).remaining == 9_999 - wait
+            if not cancelled:
+                break
+        assert wait > 0
+
+
+async def test_a_connection_that_redis_closed_costs_no_decision(redis_url: str) -> None:
+    """The next call opens another one."""
+    rule = Rule("uploads", Rate(9, 60))
+    name = token_hex(8)
+    async with (
+        open_redis(
+            f"{redis_url}?client_name={name}",
+            LOGIN_RULES,
+            timeout_seconds=PATIENT_SECONDS,
+            key_prefix=name,
+        ) as (limiter, _),
+        redis.asyncio.Redis.from_url(redis_url) as client,
+    ):
+        for remaining in (8, 7):
+            assert (await hit(limiter, rule, "a")).remaining == remaining
+            (ours,) = [one for one in await client.client_list() if one["name"] == name]
+            await client.client_kill_filter(_id=ours["id"])
 
 
 async def test_nobody_there_means_counting_alone() -> None:
@@ -266,15 +364,15 @@ async def test_nobody_there_means_counting_alone() -> None:
         limiter = FallbackLimiter(counters, shared, MemoryLimiter())
         logins = Rule("logins", Rate(20, 60), 10)
         uploads = Rule("uploads", Rate(3, 60))
-        assert [(await limiter.hit(logins, "a")).allowed for _ in range(3)] == [True, True, False]
-        assert [(await limiter.hit(uploads, "a")).allowed for _ in range(4)] == [
+        assert [(await hit(limiter, logins, "a")).allowed for _ in range(3)] == [True, True, False]
+        assert [(await hit(limiter, uploads, "a")).allowed for _ in range(4)] == [
             True,
             True,
             True,
             False,
         ]
         quota = of_bytes(10, 60)
-        assert [(await limiter.spend(quota, "a", 6)).allowed for _ in range(2)] == [True, False]
+        assert [(await spend(limiter, quota, "a", 6)).allowed for _ in range(2)] == [True, False]
 
 
 async def test_keys_do_not_stand_in_redis(redis_url: str) -> None:
@@ -282,8 +380,8 @@ async def test_keys_do_not_stand_in_redis(redis_url: str) -> None:
     prefix = token_hex(8)
     opening = open_redis(redis_url, LOGIN_RULES, timeout_seconds=PATIENT_SECONDS, key_prefix=prefix)
     async with opening as (limiter, throttle):
-        await limiter.hit(Rule("logins", Rate(1, 60)), "login:ada@clinic.example")
-        await limiter.spend(of_bytes(10, 60), "account:ada@clinic.example", 1)
+        await hit(limiter, Rule("logins", Rate(1, 60)), "login:ada@clinic.example")
+        await spend(limiter, of_bytes(10, 60), "account:ada@clinic.example", 1)
         await throttle.failed(by())
         await throttle.succeeded(by())
         async with redis.asyncio.Redis.from_url(redis_url) as client:

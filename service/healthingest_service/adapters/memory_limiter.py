@@ -2,16 +2,18 @@
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from healthingest_service.identity.throttling import (
     PARTS,
+    Charge,
     Decision,
     LoginAttempt,
     LoginRules,
     Rule,
+    Unit,
     part_at,
     spending,
 )
@@ -36,8 +38,21 @@ class MemoryLimiter:
         self._hits: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
         self._spent: OrderedDict[tuple[str, str], dict[int, int]] = OrderedDict()
 
-    async def hit(self, rule: Rule, key: str) -> Decision:
-        """See `RateLimiter.hit`."""
+    async def count(self, *charges: Charge) -> Sequence[Decision]:
+        """See `RateLimiter.count`."""
+        decisions = list[Decision]()
+        for charge in charges:
+            decisions.append(self._decide(charge))
+            if not decisions[-1].allowed:
+                break
+        return decisions
+
+    def _decide(self, charge: Charge) -> Decision:
+        if charge.rule.unit is Unit.BYTES:
+            return self._spend(charge.rule, charge.key, charge.amount)
+        return self._hit(charge.rule, charge.key)
+
+    def _hit(self, rule: Rule, key: str) -> Decision:
         now = self._clock()
         window_seconds = rule.rate.window_seconds
         hits = self._hits.setdefault((rule.name, key), deque())
@@ -51,8 +66,7 @@ class MemoryLimiter:
             self._hits.popitem(last=False)
         return Decision(rule, allowed, rule.rate.amount - len(hits), hits[0] + window_seconds - now)
 
-    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
-        """See `RateLimiter.spend`."""
+    def _spend(self, rule: Rule, key: str, amount: int) -> Decision:
         now = self._clock()
         current = part_at(rule, now)
         known = self._spent.get((rule.name, key), {})

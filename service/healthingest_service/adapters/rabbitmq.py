@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import aio_pika
-from aio_pika.abc import AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import (
     AMQPError,
     ChannelInvalidStateError,
@@ -27,6 +27,7 @@ from typing_extensions import override
 
 from healthingest_contract.events import CONTENT_TYPE, EVENT_TYPE, EVENT_TYPE_HEADER
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
+from healthingest_service.adapters.rabbitmq_channel import PublisherChannel
 from healthingest_service.uploads.errors import (
     BrokerUnreachableError,
     MessageRefusedError,
@@ -63,7 +64,7 @@ async def open_publisher(
 @dataclass(slots=True)
 class _Link:
     connection: AbstractConnection
-    exchange: AbstractExchange
+    channel: PublisherChannel
     conversations: int = 0
 
 
@@ -87,8 +88,8 @@ class RabbitMQPublisher(EventPublisher):
 
     @override
     async def publish(self, message: OutgoingMessage) -> None:
-        async with self._conversation() as exchange:
-            answer = await exchange.publish(_amqp(message), message.routing_key, mandatory=True)
+        async with self._conversation() as channel:
+            answer = await channel.publish(message.body, message.routing_key, _properties(message))
             if not isinstance(answer, Basic.Ack):  # the library should raise on anything else
                 raise MessageRefusedError
 
@@ -108,14 +109,14 @@ class RabbitMQPublisher(EventPublisher):
             await self._drop(self._link)
 
     @asynccontextmanager
-    async def _conversation(self) -> AsyncIterator[AbstractExchange]:
-        """Yield the exchange, with a deadline and translated errors."""
+    async def _conversation(self) -> AsyncIterator[PublisherChannel]:
+        """Yield the channel, with a deadline and translated errors."""
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),
-                self._in_use(await self._connected()) as exchange,
+                self._in_use(await self._connected()) as channel,
             ):
-                yield exchange
+                yield channel
         except PublishError as error:
             raise MessageUnroutableError from error
         except DeliveryError as error:
@@ -131,9 +132,9 @@ class RabbitMQPublisher(EventPublisher):
             raise BrokerUnreachableError from error
 
     @asynccontextmanager
-    async def _in_use(self, link: _Link) -> AsyncIterator[AbstractExchange]:
+    async def _in_use(self, link: _Link) -> AsyncIterator[PublisherChannel]:
         """
-        Yield the exchange of *link*, and decide what an error means for the connection.
+        Yield the channel of *link*, and decide what an error means for the connection.
 
         After a returned message (`PublishError`) the connection stays in use. After a nack it is
         not used for new messages, because a channel may refuse them even when the queue is no
@@ -142,7 +143,7 @@ class RabbitMQPublisher(EventPublisher):
         """
         link.conversations += 1
         try:
-            yield link.exchange
+            yield link.channel
         except PublishError:
             raise
         except (DeliveryError, MessageRefusedError):
@@ -170,11 +171,13 @@ class RabbitMQPublisher(EventPublisher):
             try:
                 channel = connection.channel(publisher_confirms=True, on_return_raises=True)
                 await channel.initialize()
-                exchange = await channel.get_exchange(self._exchange_name, ensure=False)
+                publisher = PublisherChannel(
+                    await channel.get_underlay_channel(), self._exchange_name
+                )
             except BaseException:
                 await _close(connection)
                 raise
-            self._link = _Link(connection, exchange)
+            self._link = _Link(connection, publisher)
             return self._link
 
     async def _drop(self, link: _Link) -> None:
@@ -197,13 +200,12 @@ def is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _amqp(message: OutgoingMessage) -> aio_pika.Message:
-    return aio_pika.Message(
-        message.body,
+def _properties(message: OutgoingMessage) -> Basic.Properties:
+    return Basic.Properties(
         content_type=CONTENT_TYPE,
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         headers=dict(message.headers),
         message_id=str(message.id),
         timestamp=message.created_at,
-        type=message.headers.get(EVENT_TYPE_HEADER, EVENT_TYPE),
+        message_type=message.headers.get(EVENT_TYPE_HEADER, EVENT_TYPE),
     )

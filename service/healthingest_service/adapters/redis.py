@@ -9,75 +9,103 @@ import asyncio
 import hashlib
 import secrets
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import redis.asyncio
 
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
+from healthingest_service.adapters.redis_scripts import RedisScripts
 from healthingest_service.identity.errors import LimiterUnavailableError
 from healthingest_service.identity.throttling import (
     PARTS,
     Backoff,
+    Charge,
     Decision,
     LoginAttempt,
     LoginRules,
-    Rule,
+    Unit,
     spending,
 )
 
 KEY_PREFIX: Final = "healthingest"
 _MAX_CONNECTIONS: Final = 32
 
-_HIT: Final = """
+_COUNT: Final = """
 local time = redis.call('TIME')
-local now, window, limit = time[1] * 1000000 + time[2], tonumber(ARGV[1]), tonumber(ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf')
-local count = redis.call('ZCARD', KEYS[1])
-local allowed = count < limit
-if allowed then
-  redis.call('ZADD', KEYS[1], now, ARGV[3])
-  redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
-  count = count + 1
+local now = time[1] * 1000000 + time[2]
+local results = {}
+
+local function add(allowed, number, more)
+  results[#results + 1] = allowed and 1 or 0
+  results[#results + 1] = number
+  results[#results + 1] = more
 end
-local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-return {allowed and 1 or 0, limit - count, math.floor(oldest[2] + window - now)}
-"""
-"""
-`RateLimiter.hit`: a sorted set with the time of each hit in microseconds.
 
-Hits in the future are removed; they occur after the clock of Redis was set back.
-"""
-
-_SPEND: Final = """
-local time = redis.call('TIME')
-local now, window, parts = time[1] * 1000000 + time[2], tonumber(ARGV[1]), tonumber(ARGV[2])
-local limit, amount = tonumber(ARGV[3]), tonumber(ARGV[4])
-local current, used, spent = math.floor(now / (window / parts)), 0, {}
-local found = redis.call('HGETALL', KEYS[1])
-for n = 1, #found, 2 do
-  local part = tonumber(found[n])
-  if part < current - parts or part > current then
-    redis.call('HDEL', KEYS[1], found[n])
-  else
-    used = used + tonumber(found[n + 1])
-    spent[#spent + 1] = found[n]
-    spent[#spent + 1] = found[n + 1]
+local function hit(key, window, limit, id)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
+  redis.call('ZREMRANGEBYSCORE', key, '(' .. string.format('%.0f', now), '+inf')
+  local count = redis.call('ZCARD', key)
+  local allowed = count < limit
+  if allowed then
+    redis.call('ZADD', key, now, id)
+    redis.call('PEXPIRE', key, math.ceil(window / 1000))
+    count = count + 1
   end
+  local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  add(allowed, limit - count, math.floor(oldest[2] + window - now))
+  return allowed
 end
-if limit - used >= math.max(amount, 1) and amount > 0 then
-  redis.call('HINCRBY', KEYS[1], string.format('%.0f', current), ARGV[4])
-  redis.call('PEXPIRE', KEYS[1], math.ceil(window * (parts + 1) / parts / 1000))
-end
-return {now, spent}
-"""
-"""
-`RateLimiter.spend`: a hash with the amount of each part of the window.
 
-Returns the time in microseconds, and what was spent before: parts and amounts in turn. Amounts are
-below 2^53, so Lua's numbers are exact. Parts in the future are removed, as in `_HIT`.
+local function spend(key, window, limit, amount, parts)
+  local current, used, spent = math.floor(now / (window / parts)), 0, {}
+  local found = redis.call('HGETALL', key)
+  for n = 1, #found, 2 do
+    local part = tonumber(found[n])
+    if part < current - parts or part > current then
+      redis.call('HDEL', key, found[n])
+    else
+      used = used + tonumber(found[n + 1])
+      spent[#spent + 1] = found[n]
+      spent[#spent + 1] = found[n + 1]
+    end
+  end
+  local allowed = limit - used >= math.max(tonumber(amount), 1)
+  if allowed and tonumber(amount) > 0 then
+    redis.call('HINCRBY', key, string.format('%.0f', current), amount)
+    redis.call('PEXPIRE', key, math.ceil(window * (parts + 1) / parts / 1000))
+  end
+  add(allowed, now, spent)
+  return allowed
+end
+
+for n = 1, #KEYS do
+  local kind, window, limit, amount = unpack(ARGV, 4 * n - 2, 4 * n + 1)
+  local allowed
+  window, limit = tonumber(window), tonumber(limit)
+  if kind == 'hit' then
+    allowed = hit(KEYS[n], window, limit, amount)
+  else
+    allowed = spend(KEYS[n], window, limit, amount, tonumber(ARGV[1]))
+  end
+  if not allowed then break end
+end
+return results
+"""
+"""
+`RateLimiter.count`. The arguments are the number of parts of a window, and four for each key: the
+kind, the window in microseconds, the limit, and the amount of bytes or the id of the hit.
+
+The result is one list, which is read faster than a list of lists, with three values for each key
+that was decided: whether it was allowed, and for hits the remaining number and the microseconds
+until the oldest one leaves the window; for bytes the time in microseconds, and what was spent
+before, parts and amounts in turn.
+
+Hits are a sorted set with the time of each in microseconds. Bytes are a hash with the amount of
+each part of the window. Amounts are below 2^53, so Lua's numbers are exact.
+
+Hits and parts in the future are removed; they occur after the clock of Redis was set back.
 """
 
 _ADMIT: Final = """
@@ -113,28 +141,19 @@ class RedisLimiter:
     def __init__(self, counters: "_Counters") -> None:
         self._counters = counters
 
-    async def hit(self, rule: Rule, key: str) -> Decision:
-        """See `RateLimiter.hit`."""
-        window_seconds = rule.rate.window_seconds
-        allowed, remaining, reset_microseconds = await self._counters.run(
-            _HIT,
-            [self._counters.key(f"rate:{rule.name}", key)],
-            [window_seconds * 1_000_000, rule.rate.amount, secrets.token_hex(8)],
-        )
-        reset_seconds = min(max(reset_microseconds / 1e6, 0.0), float(window_seconds))
-        return Decision(rule, bool(allowed), remaining, reset_seconds)
-
-    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
-        """See `RateLimiter.spend`."""
-        window_microseconds = rule.rate.window_seconds * 1_000_000
-        now_microseconds, spent = await self._counters.run(
-            _SPEND,
-            [self._counters.key(f"spent:{rule.name}", key)],
-            [window_microseconds, PARTS, rule.rate.amount, amount],
-        )
-        numbers = [int(one) for one in spent]
-        parts = dict(zip(numbers[::2], numbers[1::2], strict=True))
-        return spending(rule, parts, amount, now_seconds=now_microseconds / 1e6)
+    async def count(self, *charges: Charge) -> Sequence[Decision]:
+        """See `RateLimiter.count`."""
+        keys, arguments = list[str](), list[str | int]([PARTS])
+        for charge in charges:
+            rule = charge.rule
+            is_bytes = rule.unit is Unit.BYTES
+            kind = "spent" if is_bytes else "rate"
+            keys.append(self._counters.key(f"{kind}:{rule.name}", charge.key))
+            arguments += ["spend" if is_bytes else "hit", rule.rate.window_seconds * 1_000_000]
+            arguments += [rule.rate.amount, charge.amount if is_bytes else secrets.token_hex(8)]
+        results = await self._counters.run(_COUNT, keys, arguments)
+        decided = zip(charges, results[::3], results[1::3], results[2::3], strict=False)
+        return [_decision(*one) for one in decided]
 
     async def check(self) -> None:
         """
@@ -144,6 +163,18 @@ class RedisLimiter:
             LimiterUnavailableError: Redis does not answer within the deadline.
         """
         await self._counters.ping()
+
+
+# ANN401: what Lua returns
+def _decision(charge: Charge, allowed: int, number: int, more: Any) -> Decision:  # noqa: ANN401
+    """Return the decision about *charge*; the values are those of `_COUNT`."""
+    rule = charge.rule
+    if rule.unit is Unit.BYTES:
+        numbers = [int(one) for one in more]
+        parts = dict(zip(numbers[::2], numbers[1::2], strict=True))
+        return spending(rule, parts, charge.amount, now_seconds=number / 1e6)
+    reset_seconds = min(max(more / 1e6, 0.0), float(rule.rate.window_seconds))
+    return Decision(rule, bool(allowed), number, reset_seconds)
 
 
 class RedisLoginThrottle:
@@ -191,12 +222,17 @@ class _Counters:
     """A Redis client with a deadline; all its errors become `LimiterUnavailableError`."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, *, timeout_seconds: float, key_prefix: str
+        self,
+        client: redis.asyncio.Redis,
+        scripts: RedisScripts,
+        *,
+        timeout_seconds: float,
+        key_prefix: str,
     ) -> None:
         self._client = client
+        self._scripts = scripts
         self._timeout_seconds = timeout_seconds
         self._key_prefix = key_prefix
-        self._scripts: dict[str, Any] = {}
 
     def key(self, kind: str, key: str) -> str:
         """Return the Redis key of *key*, which is hashed."""
@@ -204,11 +240,9 @@ class _Counters:
 
     # ANN401: what Lua returns
     async def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:  # noqa: ANN401
-        """Run *script* by its hash (EVALSHA), and return the result."""
+        """Run *script*, and return the result."""
         async with self._deadline():
-            if script not in self._scripts:
-                self._scripts[script] = self._client.register_script(script)
-            return await self._scripts[script](keys=keys, args=arguments)
+            return await self._scripts.run(script, keys, arguments)
 
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[Any]:
@@ -262,7 +296,7 @@ async def open_redis(
             url,
             max_connections=_MAX_CONNECTIONS,
             timeout=timeout_seconds,
-            socket_timeout=timeout_seconds,
+            socket_timeout=None,  # `_Counters` has the deadline; the library's costs a task a call
             socket_connect_timeout=timeout_seconds,
         )
     except ValueError:
@@ -272,9 +306,13 @@ async def open_redis(
         pool.connection_class = _TrustingConnection
         pool.connection_kwargs["tls_context"] = tls_context(tls)
     client = redis.asyncio.Redis(connection_pool=pool)
+    scripts = RedisScripts(pool, max_connections=_MAX_CONNECTIONS)
     try:
-        counters = _Counters(client, timeout_seconds=timeout_seconds, key_prefix=key_prefix)
+        counters = _Counters(
+            client, scripts, timeout_seconds=timeout_seconds, key_prefix=key_prefix
+        )
         yield RedisLimiter(counters), RedisLoginThrottle(counters, rules)
     finally:
+        await scripts.aclose()
         await client.aclose()
         await pool.aclose()

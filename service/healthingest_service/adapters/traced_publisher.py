@@ -21,4 +21,6 @@ class TracedPublisher(EventPublisher):
     async def publish(self, message: OutgoingMessage) -> None:
         to = Destination(self._exchange, message.routing_key, str(message.id))
         with self._tracing.sending(message.headers, to) as headers:
-            await self._publisher.publish(replace(message, headers=headers))
+            if headers is not message.headers:
+                message = replace(message, headers=headers)
+            await self._publisher.publish(message)

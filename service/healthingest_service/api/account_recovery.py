@@ -15,6 +15,7 @@ from healthingest_service.api.parsed_body import (
     json_body,
 )
 from healthingest_service.identity.mail import MailPurpose
+from healthingest_service.identity.throttling import Charge
 
 
 class RequestingMail(ClosedModel):
@@ -106,7 +107,7 @@ async def verify_email(request: Request, deps: ApiDeps) -> Response:
 async def _request_mail(purpose: MailPurpose, request: Request, deps: ApiDependencies) -> Response:
     await count_address(request, deps, deps.rules.mails_per_address)
     given = await json_body(RequestingMail, request, deps)
-    await count(request, deps, deps.rules.mails_per_account, f"mail:{given.email}")
+    await count(request, deps, Charge(deps.rules.mails_per_account, f"mail:{given.email}"))
     details_of(request).email = given.email
     await deps.mails.request(purpose, given.email)
     return Response(status_code=202)

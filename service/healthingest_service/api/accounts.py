@@ -39,6 +39,7 @@ from healthingest_service.identity.email_address import (
 )
 from healthingest_service.identity.errors import InvalidCredentialsError
 from healthingest_service.identity.model import NewAccount, TokenPair
+from healthingest_service.identity.throttling import Charge
 
 
 class Registering(ClosedModel):
@@ -160,7 +161,7 @@ async def password_login(
     except InvalidEmailError:
         email = None  # the same answer as for an unknown account
     details_of(request).email = email
-    await count(request, deps, deps.rules.logins, f"login:{email}|{address}")
+    await count(request, deps, Charge(deps.rules.logins, f"login:{email}|{address}"))
     try:
         pair = await deps.auth.log_in(email, password, address=address, longest=longest)
     except InvalidCredentialsError:
@@ -183,7 +184,7 @@ async def refresh_tokens(request: Request, deps: ApiDeps) -> Response:
     """Exchange a refresh token for new tokens. The old one cannot be used again."""
     given = await json_body(Refreshing, request, deps)
     session = await deps.auth.session_of(given.refresh_token)
-    await count(request, deps, deps.rules.refreshes, f"session:{session}")
+    await count(request, deps, Charge(deps.rules.refreshes, f"session:{session}"))
     return tokens_answer(
         await deps.auth.refresh(given.refresh_token, address=address_of(request, deps))
     )

@@ -17,7 +17,7 @@ from healthingest_service.identity.errors import (
     UnauthenticatedError,
 )
 from healthingest_service.identity.model import Principal, Scope, SignedIn
-from healthingest_service.identity.throttling import Decision, Rule
+from healthingest_service.identity.throttling import Charge, Rule
 from healthingest_service.studies.decisions import require_role
 from healthingest_service.studies.errors import AdminRequiredError
 from healthingest_service.studies.model import SLUG_PATTERN, StudyAccess, StudySlug
@@ -50,35 +50,21 @@ def bearer_token(request: Request) -> str:
     return header[len(_SCHEME) :].strip()
 
 
-async def count(request: Request, deps: ApiDependencies, rule: Rule, key: str) -> None:
+async def count(request: Request, deps: ApiDependencies, *charges: Charge) -> None:
     """
-    Count one request of *key* against *rule*; the response gets `RateLimit` headers.
+    Count *charges* of a request in their order; the response gets `RateLimit` headers.
 
     Raises:
-        RateLimitedError: the limit is exceeded.
+        RateLimitedError: a limit is exceeded; later charges are not counted.
     """
-    _require_allowed(request, deps, await deps.limiter.hit(rule, key))
-
-
-async def count_bytes(
-    request: Request, deps: ApiDependencies, rule: Rule, key: str, size_bytes: int
-) -> None:
-    """
-    Count bytes of *key* against *rule*, as `count` does; 0 bytes ask whether any remain.
-
-    Raises:
-        RateLimitedError: so many bytes do not remain.
-    """
-    _require_allowed(request, deps, await deps.limiter.spend(rule, key, size_bytes))
-
-
-def _require_allowed(request: Request, deps: ApiDependencies, decision: Decision) -> None:
-    rule = decision.rule
-    others = [other for other in request.state.rate_limits if other.rule.name != rule.name]
-    request.state.rate_limits[:] = [*others, decision]
-    if not decision.allowed:
-        deps.metrics.rate_limited.labels(rule.name).inc()
-        raise RateLimitedError(rule.name, decision.retry_after_seconds)
+    limits = {decision.rule.name: decision for decision in request.state.rate_limits}
+    for decision in await deps.limiter.count(*charges):
+        limits.pop(decision.rule.name, None)
+        limits[decision.rule.name] = decision
+        request.state.rate_limits[:] = limits.values()
+        if not decision.allowed:
+            deps.metrics.rate_limited.labels(decision.rule.name).inc()
+            raise RateLimitedError(decision.rule.name, decision.retry_after_seconds)
 
 
 async def count_address(request: Request, deps: ApiDependencies, rule: Rule) -> None:
@@ -88,7 +74,7 @@ async def count_address(request: Request, deps: ApiDependencies, rule: Rule) -> 
     Raises:
         RateLimitedError: the limit is exceeded.
     """
-    await count(request, deps, rule, f"address:{address_of(request, deps)}")
+    await count(request, deps, Charge(rule, f"address:{address_of(request, deps)}"))
 
 
 def address_of(request: Request, deps: ApiDependencies) -> str:
@@ -108,7 +94,7 @@ async def _caller(request: Request, deps: ApiDependencies, rule: Rule) -> Princi
     scope = permission_of(request).scope
     if scope is None or not principal.may(scope):
         raise MissingScopeError(scope or "")
-    await count(request, deps, rule, principal.counted_as)
+    await count(request, deps, Charge(rule, principal.counted_as))
     return principal
 
 

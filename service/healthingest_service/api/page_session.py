@@ -22,6 +22,7 @@ from healthingest_service.api.provider_login import SigningIn, code_login
 from healthingest_service.identity.email_address import EMAIL_MAX_CHARACTERS
 from healthingest_service.identity.errors import InvalidTokenError, UnauthenticatedError
 from healthingest_service.identity.model import TokenPair
+from healthingest_service.identity.throttling import Charge
 
 COOKIE: Final = "__Host-healthingest"
 """
@@ -159,7 +160,7 @@ async def _refreshed(request: Request, deps: ApiDependencies) -> TokenPair:
     token = request.cookies[COOKIE]
     try:
         session = await deps.auth.session_of(token)
-        await count(request, deps, deps.rules.refreshes, f"session:{session}")
+        await count(request, deps, Charge(deps.rules.refreshes, f"session:{session}"))
         return await deps.auth.refresh(token, address=address_of(request, deps))
     except InvalidTokenError:
         _remove_cookie(request)

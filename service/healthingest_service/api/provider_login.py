@@ -14,6 +14,7 @@ from healthingest_service.api.parsed_body import JSON_TYPE, ClosedModel, describ
 from healthingest_service.identity.errors import IdentityError, IdentityUnavailableError
 from healthingest_service.identity.model import TokenPair
 from healthingest_service.identity.provider_login import ListedProvider, SignIn
+from healthingest_service.identity.throttling import Charge
 
 UrlText = Annotated[str, Field(min_length=1, max_length=2048)]
 
@@ -79,7 +80,7 @@ def routes() -> APIRouter:
 
 async def list_providers(request: Request, deps: ApiDeps) -> Response:
     """List the identity providers at which users can sign in."""
-    await count(request, deps, deps.rules.logins, f"providers:{address_of(request, deps)}")
+    await count(request, deps, Charge(deps.rules.logins, f"providers:{address_of(request, deps)}"))
     found = await deps.provider_login.providers()
     view = ProvidersView(providers=[_view(one) for one in found])
     return JSONResponse(view.model_dump(mode="json"))
@@ -104,7 +105,7 @@ async def code_login(request: Request, deps: ApiDependencies) -> TokenPair:
         RequestRefusedError, RequestValidationError: as in `json_body`.
     """
     given = await json_body(SigningIn, request, deps)
-    await count(request, deps, deps.rules.logins, f"code:{address_of(request, deps)}")
+    await count(request, deps, Charge(deps.rules.logins, f"code:{address_of(request, deps)}"))
     sign_in = SignIn(
         issuer=given.issuer,
         code=given.code,

@@ -14,11 +14,11 @@ from fastapi import Request
 
 from healthingest_service.api.api_dependencies import ApiDependencies
 from healthingest_service.api.audit_details import details_of, note_subject
-from healthingest_service.api.dependencies import count, count_bytes
+from healthingest_service.api.dependencies import count
 from healthingest_service.api.problems import RequestRefusedError
 from healthingest_service.identity.errors import BoundTokenError
 from healthingest_service.identity.model import Binding, Principal
-from healthingest_service.identity.throttling import Rate, Rule, Unit
+from healthingest_service.identity.throttling import Charge, Rate, Rule, Unit
 from healthingest_service.studies.decisions import admit_upload
 from healthingest_service.studies.errors import StudyError, StudyNotFoundError
 from healthingest_service.studies.model import (
@@ -165,17 +165,19 @@ async def _count(
         RateLimitedError: the rate or the bytes of the study are used up.
     """
     key = _key(intake, principal)
-    rate = _rate_rule(intake.policy)
-    if rate is not None and not size.is_more:
-        await count(request, deps, rate, key)
+    rate = None if size.is_more else _rate_rule(intake.policy)
+    charges = [] if rate is None else [Charge(rate, key)]
     quota = _byte_rule(intake.policy)
-    if quota is not None:
-        largest_bytes = intake.policy.largest_file_bytes(deps.body.max_file_bytes)
-        if size.least_file_bytes > largest_bytes:
-            raise FileTooLargeError(largest_bytes)
+    largest_bytes = intake.policy.largest_file_bytes(deps.body.max_file_bytes)
+    is_too_large = quota is not None and size.least_file_bytes > largest_bytes
+    if quota is not None and not is_too_large:
         # A form is larger than its file, which may be as large as the quota.
         size_bytes = min(size.body_bytes or 0, quota.rate.amount)
-        await count_bytes(request, deps, quota, key, size_bytes)
+        charges.append(Charge(quota, key, size_bytes))
+    if charges:
+        await count(request, deps, *charges)
+    if is_too_large:
+        raise FileTooLargeError(largest_bytes)
 
 
 async def counted(
@@ -197,7 +199,7 @@ async def counted(
         yield chunk
     quota = _byte_rule(intake.policy)
     if quota is not None:
-        await count_bytes(request, deps, quota, _key(intake, principal), size_bytes)
+        await count(request, deps, Charge(quota, _key(intake, principal), size_bytes))
 
 
 def _key(intake: Intake, principal: Principal) -> str:

@@ -5,12 +5,12 @@ Each process then counts alone: requests neither fail nor become unlimited.
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from healthingest_service.identity.errors import LimiterUnavailableError
 from healthingest_service.identity.ports import LoginThrottle, RateLimiter
-from healthingest_service.identity.throttling import LOGINS, Decision, LoginAttempt, Rule
+from healthingest_service.identity.throttling import LOGINS, Charge, Decision, LoginAttempt
 
 Answer = TypeVar("Answer")
 
@@ -20,7 +20,7 @@ class SharedCounters:
     Access to the shared counters.
 
     After a failure they are not used for *pause_seconds*, so that not every request waits for the
-    deadline. *on_degraded* is called with the name of the rule for each decision without them.
+    deadline. *on_degraded* is called with the name of each rule that is decided without them.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class SharedCounters:
 
     async def ask(
         self,
-        rule_name: str,
+        rule_names: Sequence[str],
         shared: Callable[[], Awaitable[Answer]],
         alone: Callable[[], Awaitable[Answer]],
     ) -> Answer:
@@ -47,7 +47,8 @@ class SharedCounters:
                 return await shared()
             except LimiterUnavailableError:
                 self._again_at = self._clock() + self._pause_seconds
-        self._on_degraded(rule_name)
+        for rule_name in rule_names:
+            self._on_degraded(rule_name)
         return await alone()
 
 
@@ -59,20 +60,12 @@ class FallbackLimiter:
         self._shared = shared
         self._alone = alone
 
-    async def hit(self, rule: Rule, key: str) -> Decision:
-        """Implement `RateLimiter.hit`; never raises."""
+    async def count(self, *charges: Charge) -> Sequence[Decision]:
+        """Implement `RateLimiter.count`; never raises."""
         return await self._counters.ask(
-            rule.name,
-            lambda: self._shared.hit(rule, key),
-            lambda: self._alone.hit(rule.alone(), key),
-        )
-
-    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
-        """Implement `RateLimiter.spend`; never raises."""
-        return await self._counters.ask(
-            rule.name,
-            lambda: self._shared.spend(rule, key, amount),
-            lambda: self._alone.spend(rule.alone(), key, amount),
+            [charge.rule.name for charge in charges],
+            lambda: self._shared.count(*charges),
+            lambda: self._alone.count(*(charge.alone() for charge in charges)),
         )
 
 
@@ -89,17 +82,19 @@ class FallbackThrottle:
     async def admit(self, attempt: LoginAttempt) -> float:
         """Implement `LoginThrottle.admit`; never raises."""
         return await self._counters.ask(
-            LOGINS, lambda: self._shared.admit(attempt), lambda: self._alone.admit(attempt)
+            [LOGINS], lambda: self._shared.admit(attempt), lambda: self._alone.admit(attempt)
         )
 
     async def failed(self, attempt: LoginAttempt) -> None:
         """Implement `LoginThrottle.failed`; never raises."""
         await self._counters.ask(
-            LOGINS, lambda: self._shared.failed(attempt), lambda: self._alone.failed(attempt)
+            [LOGINS], lambda: self._shared.failed(attempt), lambda: self._alone.failed(attempt)
         )
 
     async def succeeded(self, attempt: LoginAttempt) -> None:
         """Implement `LoginThrottle.succeeded`; never raises."""
         await self._counters.ask(
-            LOGINS, lambda: self._shared.succeeded(attempt), lambda: self._alone.succeeded(attempt)
+            [LOGINS],
+            lambda: self._shared.succeeded(attempt),
+            lambda: self._alone.succeeded(attempt),
         )

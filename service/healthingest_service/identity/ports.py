@@ -23,7 +23,7 @@ from healthingest_service.identity.model import (
     SessionId,
 )
 from healthingest_service.identity.oidc import ExternalCaller, Issuer
-from healthingest_service.identity.throttling import Decision, LoginAttempt, Rule
+from healthingest_service.identity.throttling import Charge, Decision, LoginAttempt
 
 
 class AccountsByEmail(Protocol):
@@ -349,20 +349,13 @@ class EnrolmentCodes(Protocol):
 class RateLimiter(Protocol):
     """A rate limiter with a sliding window."""
 
-    async def hit(self, rule: Rule, key: str) -> Decision:
+    async def count(self, *charges: Charge) -> Sequence[Decision]:
         """
-        Count one request of *key* against *rule*; a refused request is not counted.
+        Count *charges* in their order, up to the first one that is refused.
 
-        Raises:
-            LimiterUnavailableError: the counters are not available.
-        """
-        ...
-
-    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
-        """
-        Count *amount* of *key* against *rule*, if so much remains; see `throttling.spending`.
-
-        A refused amount is not counted. Hits and amounts are counted apart.
+        Returns a decision for each of them; the refused one is the last. A refused charge is not
+        counted, and those before it stay counted. An amount of bytes is counted if so much remains;
+        see `throttling.spending`.
 
         Raises:
             LimiterUnavailableError: the counters are not available.

@@ -76,9 +76,26 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """
+    An amount of a key that is counted against a rule.
+
+    A rule of requests counts 1. A rule of bytes counts `amount` bytes; 0 asks whether any remain.
+    """
+
+    rule: Rule
+    key: str
+    amount: int = 1
+
+    def alone(self) -> "Charge":
+        """Return the charge for a process that counts alone."""
+        return replace(self, rule=self.rule.alone())
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """
-    The result of counting one request.
+    The result of counting one charge.
 
     `reset_seconds` is the time until the oldest counted request leaves the window.
     """

@@ -1,7 +1,8 @@
 """Uploads into a study: by headers and by form fields, decided before the file is read."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from sqlalchemy import event, select
 
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.tables import OutboxRow
+from healthingest_service.adapters.memory_limiter import MemoryLimiter
+from healthingest_service.identity.throttling import Charge, Decision
 from support.edge import AVRO, Edge, open_edge
 from support.samples import good_file
 from support.study_people import LIMITS, SLEEP, SUBJECT, Person, code, person
@@ -241,6 +244,39 @@ async def test_a_file_above_the_bytes_of_a_day_is_too_large(edge: Edge) -> None:
     fields = (("study", b"sleep"), ("subject", b"P-1"), ("file", FILE))
     assert (await sends(uploader, *fields)).status_code == 201
     assert code(await sends(uploader, *fields)) == "429 rate-limited"
+
+
+async def test_limits_that_are_known_together_are_counted_together(edge: Edge) -> None:
+    """One call for a plain upload; one more for all limits of a study."""
+    manager = await person(edge, roles=("manager",))
+    uploader = await person(edge, roles=("uploader",))
+    policy = {"uploads_rate": "9/day", "bytes_per_day": 10 * len(FILE)}
+    await manager.sends("PATCH", SLEEP, {"policy": policy})
+    calls = list[list[str]]()
+
+    class Counting(MemoryLimiter):
+        async def count(self, *charges: Charge) -> Sequence[Decision]:
+            calls.append([charge.rule.name for charge in charges])
+            return await super().count(*charges)
+
+    edge.app.state.deps = replace(edge.deps, limiter=Counting())
+    for named in ({}, IN_STUDY):
+        assert (await uploads(uploader, named)).status_code == 201
+    assert calls == [["uploads"], ["uploads"], ["study-uploads", "study-bytes"]]
+
+
+async def test_a_file_that_is_too_large_counts_as_an_upload(edge: Edge) -> None:
+    """Its bytes do not count; above the rate of uploads, the rate is the answer."""
+    manager = await person(edge, roles=("manager",))
+    uploader = await person(edge, roles=("uploader",))
+    policy = {"uploads_rate": "2/day", "bytes_per_day": len(FILE)}
+    await manager.sends("PATCH", SLEEP, {"policy": policy})
+    named = uploader.headers | IN_STUDY
+    large = await edge.upload(FILE + b"x", named)
+    assert code(large) == "413 file-too-large"
+    assert (await edge.upload(FILE, named)).status_code == 201
+    above = await edge.upload(FILE + b"x", named)
+    assert (code(above), above.json()["limit"]) == ("429 rate-limited", "study-uploads")
 
 
 async def test_a_study_costs_a_plain_upload_no_statement(edge: Edge) -> None:

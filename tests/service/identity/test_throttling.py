@@ -7,6 +7,7 @@ from healthingest_service.identity.fallback_limiter import FallbackLimiter, Shar
 from healthingest_service.identity.throttling import (
     PARTS,
     Backoff,
+    Charge,
     Decision,
     Rate,
     Rule,
@@ -22,18 +23,14 @@ class Shared:
     gone: bool = False
     asked: list[Rule] = field(default_factory=list)
 
-    async def hit(self, rule: Rule, key: str) -> Decision:
+    async def count(self, *charges: Charge) -> list[Decision]:
         """Allowed, unless gone."""
-        del key
-        self.asked.append(rule)
+        self.asked += [charge.rule for charge in charges]
         if self.gone:
             raise LimiterUnavailableError
-        return Decision(rule, allowed=True, remaining=1, reset_seconds=1)
-
-    async def spend(self, rule: Rule, key: str, amount: int) -> Decision:
-        """As `hit`."""
-        del amount
-        return await self.hit(rule, key)
+        return [
+            Decision(charge.rule, allowed=True, remaining=1, reset_seconds=1) for charge in charges
+        ]
 
 
 @pytest.mark.parametrize(
@@ -74,14 +71,15 @@ async def test_counts_alone_while_the_shared_counters_are_gone() -> None:
     counters = SharedCounters(clock=lambda: now, pause_seconds=5, on_degraded=degraded.append)
     limiter = FallbackLimiter(counters, shared, alone)
     rule = Rule("logins", Rate(50, 60), 10)
+    other = Rule("uploads", Rate(9, 60))
     for _ in range(3):
-        await limiter.hit(rule, "key")
-    assert (len(shared.asked), [one.rate.amount for one in alone.asked]) == (1, [5, 5, 5])
-    assert degraded == ["logins"] * 3
+        await limiter.count(Charge(rule, "key"), Charge(other, "key"))
+    assert (len(shared.asked), [one.rate.amount for one in alone.asked]) == (2, [5, 9] * 3)
+    assert degraded == ["logins", "uploads"] * 3
     now = 5.0
     shared.gone = False
-    assert (await limiter.hit(rule, "key")).rule == rule
-    assert len(alone.asked) == 3
+    assert [one.rule for one in await limiter.count(Charge(rule, "key"))] == [rule]
+    assert len(alone.asked) == 6
 
 
 def test_says_when_to_come_again() -> None:

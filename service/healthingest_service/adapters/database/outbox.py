@@ -5,21 +5,20 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import override
 
-from healthingest_service.adapters.database import rows
+from healthingest_service.adapters.database import outbox_statements, rows
 from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.ledger import utc_now
-from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
+from healthingest_service.adapters.database.tables import OutboxRow
 from healthingest_service.uploads.model import (
     Backlog,
     DeferralReason,
     MessageId,
     OutgoingMessage,
     UploadId,
-    UploadState,
 )
 from healthingest_service.uploads.relay_ports import DeferredMessage, Outbox, OutboxBatch
 
@@ -30,7 +29,7 @@ class ClaimedMessages(OutboxBatch):
     def __init__(self, messages: Sequence[OutgoingMessage]) -> None:
         self._messages = messages
         self.announced_at: dict[MessageId, datetime] = {}
-        self.deferred: dict[MessageId, tuple[datetime, DeferralReason]] = {}
+        self.deferred: dict[MessageId, outbox_statements.Deferral] = {}
 
     @property
     @override
@@ -135,60 +134,24 @@ class DatabaseOutbox(Outbox):
             ]
 
     async def _take(self, limit: int) -> Sequence[OutgoingMessage]:
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
-            now = self._clock()
-            due = (
-                select(OutboxRow)
-                .where(
-                    OutboxRow.due_at <= now,
-                    or_(OutboxRow.claimed_until.is_(None), OutboxRow.claimed_until < now),
-                )
-                .order_by(OutboxRow.due_at, OutboxRow.created_at)  # the order of the index
-                .limit(limit)
-                .with_for_update(skip_locked=True)
+        now = self._clock()
+        async with transaction(
+            self._engine, timeout_seconds=self._timeout_seconds, single=True
+        ) as connection:
+            claimed = await outbox_statements.claim(
+                connection, now=now, until=now + self._claim, limit=limit
             )
-            taken = [rows.message(row) for row in await connection.execute(due)]
-            await connection.execute(
-                update(OutboxRow)
-                .where(OutboxRow.id.in_([message.id for message in taken]))
-                .values(claimed_until=now + self._claim)
-            )
-            return taken
+        return [rows.message(row) for row in claimed]
 
     async def _settle(self, batch: ClaimedMessages) -> None:
-        async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
-            announced = [message for message in batch.messages if message.id in batch.announced_at]
+        announced = [message for message in batch.messages if message.id in batch.announced_at]
+        kept = [message for message in batch.messages if message.id not in batch.announced_at]
+        async with transaction(
+            self._engine,
+            timeout_seconds=self._timeout_seconds,
+            single=not (announced and kept),
+        ) as connection:
             if announced:
-                await _remove(connection, announced, batch.announced_at)
-            for message_id, (retry_at, reason) in batch.deferred.items():
-                await connection.execute(
-                    update(OutboxRow)
-                    .where(OutboxRow.id == message_id)
-                    .values(
-                        due_at=retry_at,
-                        attempts=OutboxRow.attempts + 1,
-                        deferral_reason=reason.value,
-                    )
-                )
-            await connection.execute(
-                update(OutboxRow)
-                .where(OutboxRow.id.in_([message.id for message in batch.messages]))
-                .values(claimed_until=None)
-            )
-
-
-async def _remove(
-    connection: AsyncConnection,
-    messages: Sequence[OutgoingMessage],
-    announced_at: Mapping[MessageId, datetime],
-) -> None:
-    """Remove announced messages and update their uploads, with two statements for all of them."""
-    await connection.execute(
-        delete(OutboxRow).where(OutboxRow.id.in_([message.id for message in messages]))
-    )
-    await connection.execute(
-        update(UploadRow)
-        .where(UploadRow.id == bindparam("of_upload"), UploadRow.state == UploadState.STORED)
-        .values(state=UploadState.ANNOUNCED, announced_at=bindparam("at")),
-        [{"of_upload": message.upload_id, "at": announced_at[message.id]} for message in messages],
-    )
+                await outbox_statements.remove(connection, announced, batch.announced_at)
+            if kept:
+                await outbox_statements.release(connection, kept, batch.deferred)
