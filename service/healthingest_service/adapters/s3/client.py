@@ -12,7 +12,6 @@ from typing import Any, Final, cast
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
@@ -66,19 +65,24 @@ class S3Access:
 @dataclass(frozen=True, slots=True)
 class S3Connection:
     """
-    An open client of aiobotocore, and what signs its requests.
+    An open client of aiobotocore, and its parts, for which it has no public names.
 
-    `credentials` are None if there are none. `key_refused` gets the code of an error response.
+    `key_refused` gets the code of an error response.
     """
 
     client: Any
-    credentials: Any
     key_refused: Callable[[str], None]
 
     @property
     def http(self) -> OneTrySession:
-        """The HTTP session of the client: its connections, its TLS and its proxy."""
-        return cast("OneTrySession", self.client._endpoint.http_session)  # noqa: SLF001 - as above
+        """The HTTP session: connections, TLS and proxy."""
+        return cast("OneTrySession", self.client._endpoint.http_session)  # noqa: SLF001 - see above
+
+    # ANN401: aiobotocore has no types
+    @property
+    def credentials(self) -> Any:  # noqa: ANN401
+        """The credentials with which requests are signed, and their renewal; None: none."""
+        return self.client._get_credentials()  # noqa: SLF001 - see above
 
 
 @asynccontextmanager
@@ -91,7 +95,7 @@ async def open_client(access: S3Access) -> AsyncIterator[Any]:
 @asynccontextmanager
 async def open_connection(access: S3Access) -> AsyncIterator[S3Connection]:
     """
-    Open a client of aiobotocore, and what signs its requests; the first call connects.
+    Open a client of aiobotocore; the first call connects.
 
     Raises:
         ValueError: the bundle is unusable.
@@ -112,6 +116,7 @@ async def open_connection(access: S3Access) -> AsyncIterator[S3Connection]:
             session, source = await stack.enter_async_context(
                 identity_session(access.identity, service)
             )
+            keys = {}
             key_refused = discard_refused(source)
         making = session.create_client("s3", **address, **keys, config=config)
         client = await stack.enter_async_context(making)
@@ -119,11 +124,7 @@ async def open_connection(access: S3Access) -> AsyncIterator[S3Connection]:
             "after-call.s3",
             lambda parsed, **_: key_refused(parsed.get("Error", {}).get("Code", "")),
         )
-        if access.access_key_id is None:
-            credentials = await session.get_credentials()
-        else:
-            credentials = AioCredentials(access.access_key_id, access.secret_access_key)
-        yield S3Connection(client, credentials, key_refused)
+        yield S3Connection(client, key_refused)
 
 
 def _config(access: S3Access, session_class: type[OneTrySession]) -> AioConfig:

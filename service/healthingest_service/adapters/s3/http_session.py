@@ -17,10 +17,15 @@ _MOST_ANSWER_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer to a PUT: `checksum` is its SHA-256 in base64, `body` has at most 64 KiB."""
+    """
+    An answer to a PUT; `body` has at most 64 KiB.
+
+    `checksum` is the SHA-256 in base64, `region` that of the bucket, if there are such headers.
+    """
 
     status: int
     checksum: str | None
+    region: str | None
     body: bytes
 
 
@@ -60,6 +65,7 @@ class OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no 
             return Answer(
                 response.status,
                 response.headers.get("x-amz-checksum-sha256"),
+                response.headers.get("x-amz-bucket-region"),
                 await _beginning(response.content),
             )
 

@@ -4,7 +4,7 @@ The PUT of an object, signed here, because aiobotocore takes several times the p
 Everything else stays that of the client: its connections with TLS and proxy, its credentials with
 their renewal, and its rules for the address of a bucket. What these rules cannot express as a plain
 signature, and what a server answers with another region, goes through the client itself. See
-docs/decisions/0099-uploads-are-signed-here.md.
+docs/decisions/0099-the-put-of-an-object-is-signed-here.md.
 """
 
 import base64
@@ -39,10 +39,9 @@ _UNSIGNED: Final = {"user-agent": "healthingest", "accept-encoding": "identity"}
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _OK: Final = range(200, 300)
 _REDIRECTION: Final = range(300, 400)
-_OTHER_REGION: Final = frozenset(
-    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
-)
-"""Codes after which botocore looks for the bucket's region, as after a redirection."""
+_OTHER_REGION: Final = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect"})
+_UNNAMED_REGION: Final = "IllegalLocationConstraintException"
+"""Codes after which botocore uses the region of the answer, or looks for it with a HEAD."""
 _CODE: Final = re.compile(rb"<Code>\s*([A-Za-z0-9._:-]{1,100})\s*</Code>")
 _BROKEN_STATUS: Final = 500
 """Status that botocore gives to an answer 200 with an error in its body."""
@@ -125,12 +124,12 @@ class ObjectSender:
         answer = await self._exchange(address, put, body)
         if answer.status in _OK and not answer.body.strip():
             return answer.checksum
-        code = _code_of(answer)
+        status = _BROKEN_STATUS if answer.status in _OK else answer.status
+        code = _code_in(answer.body) or str(status)  # as botocore
         self._connection.key_refused(code)
-        if answer.status in _REDIRECTION or code in _OTHER_REGION:
+        if _is_elsewhere(answer, code):
             self._address = None  # the client finds the region, and keeps it
             return await self.send_through_client(put, body)
-        status = _BROKEN_STATUS if answer.status in _OK else answer.status
         error = {"Code": code, "Message": ""}
         raise ClientError(
             {"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}, _OPERATION
@@ -160,9 +159,10 @@ class ObjectSender:
         )
 
     async def _keys(self) -> AccessKeys:
-        if self._connection.credentials is None:
+        credentials = self._connection.credentials
+        if credentials is None:
             raise NoCredentialsError
-        frozen = await self._connection.credentials.get_frozen_credentials()
+        frozen = await credentials.get_frozen_credentials()
         return AccessKeys(frozen.access_key, frozen.secret_key, frozen.token)
 
     async def _resolve(self) -> Address | None:
@@ -204,7 +204,18 @@ def _check(headers: Mapping[str, str]) -> None:
             raise ParamValidationError(report=f"{name}: must be printable ASCII")
 
 
-def _code_of(answer: Answer) -> str:
-    """Return the code in the XML of an error, else the status, as botocore does."""
-    found = _CODE.search(answer.body)
-    return found[1].decode() if found else str(answer.status)
+def _is_elsewhere(answer: Answer, code: str) -> bool:
+    """
+    Return whether the bucket is in another region, which botocore can find.
+
+    A redirection that names no region is a refusal: botocore would repeat its HEAD for ever.
+    """
+    names_region = answer.region is not None or b"<Region>" in answer.body
+    is_elsewhere = answer.status in _REDIRECTION or code in _OTHER_REGION
+    return (names_region and is_elsewhere) or code == _UNNAMED_REGION
+
+
+def _code_in(body: bytes) -> str:
+    """Return the code in the XML of an error; empty: there is none."""
+    found = _CODE.search(body)
+    return found[1].decode() if found else ""
