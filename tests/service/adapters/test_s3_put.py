@@ -136,6 +136,7 @@ def _parts(url: str) -> tuple[str, str | None, int, str]:
         ("eu-west-1", "data", "AWS_USE_DUALSTACK_ENDPOINT"),
         ("cn-north-1", "data", "AWS_USE_DUALSTACK_ENDPOINT"),
         ("us-east-1", "data", "AWS_USE_FIPS_ENDPOINT"),
+        ("us-east-1", "arn:aws:s3:us-east-1:123456789012:accesspoint:uploads", ""),
     ],
 )
 async def test_puts_to_the_address_of_botocore_at_aws(
@@ -174,11 +175,25 @@ async def _is_the_address_of_botocore(where: S3Access) -> None:
     assert (_parts(ours), address.region) == (_parts(url), region)
 
 
-async def test_leaves_other_signatures_to_the_client() -> None:
-    """The bucket of an availability zone needs a session: the client has the means."""
-    where = access(None, bucket="data--use1-az4--x-s3")
-    async with open_connection(where) as connection:
-        assert await ObjectSender(connection, where.bucket)._resolve() is None
+OUTPOST: Final = "arn:aws:s3-outposts:us-east-1:123456789012:outpost:op-012345:accesspoint:uploads"
+
+
+@pytest.mark.parametrize("bucket", ["data--use1-az4--x-s3", OUTPOST])
+async def test_leaves_other_signatures_to_the_client(bucket: str) -> None:
+    """The bucket of an availability zone needs a session, one of an outpost another name."""
+    async with open_connection(access(None, bucket=bucket)) as connection:
+        assert await ObjectSender(connection, bucket)._resolve() is None
+
+
+async def test_leaves_a_configured_signature_to_the_client(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The configuration file of the AWS tools names version 2, for an old server."""
+    file = tmp_path / "config"
+    file.write_text("[default]\ns3 =\n    signature_version = s3\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    async with open_connection(access("http://s3.example")) as connection:
+        assert await ObjectSender(connection, "data")._resolve() is None
 
 
 @pytest.mark.parametrize(

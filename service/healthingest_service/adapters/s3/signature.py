@@ -50,7 +50,7 @@ class UnsignedRequest:
 
 def encoded_key(key: str) -> str:
     """Return an object key as a path: encoded once, each slash stays."""
-    return quote(key, safe="/~")
+    return quote(key)
 
 
 def signed_headers(
