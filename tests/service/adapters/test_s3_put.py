@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -284,8 +285,7 @@ async def test_an_answer_means_what_it_means_to_botocore(
     meanings = []
     for name in ("send", "send_through_client"):
         async with closing_server(given_answer) as server, sender_at(server) as sender:
-            send = getattr(sender, name)
-            meanings.append(await meaning(lambda send=send: send(PUT, CONTENT)))
+            meanings.append(await meaning(partial(getattr(sender, name), PUT, CONTENT)))
             assert len(server.requests) == 1
     ours, theirs = meanings
     assert ours == theirs
