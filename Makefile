@@ -96,6 +96,9 @@ bench-enumeration: setup servers ## measure whether the time of an answer tells 
 bench-dead-letters: setup servers ## measure how long dead letters take to be shown, published again and settled (COUNT=10000)
 	PYTHONPATH=tests $(BIN)/python bench/dead_letters.py --letters $(or $(COUNT),10000)
 
+bench-put: setup servers ## measure the PUT of an object beside aiobotocore (ROUNDS=10 COUNT=300)
+	PYTHONPATH=tests $(BIN)/python bench/put.py --rounds $(or $(ROUNDS),10) --count $(or $(COUNT),300)
+
 bench-rebuild: setup servers ## measure the rebuild of the database from the bucket (ROWS=100000)
 	PYTHONPATH=tests $(BIN)/python bench/rebuild.py --rows $(or $(ROWS),100000)
 

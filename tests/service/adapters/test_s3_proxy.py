@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from healthingest_service.adapters.s3.client import S3Access, call_once, open_client
+from healthingest_service.adapters.s3.client import S3Access, call_once, open_connection
+from healthingest_service.adapters.s3.put import ObjectPut, ObjectSender
 from support.deadlines import HANG_SECONDS
+from support.uploads import sha256
 
 HOST = "s3.proxy-test.example"
 
@@ -28,6 +30,31 @@ async def proxy(requests: list[str]) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
+PUT = ObjectPut(
+    key="raw/key",
+    size_bytes=0,
+    sha256=sha256(b""),
+    content_type="application/avro",
+    metadata={},
+    creating={},
+)
+
+
+async def use(endpoint: str) -> None:
+    """Send a HEAD and a PUT."""
+    access = S3Access(
+        endpoint=endpoint,
+        region="us-east-1",
+        bucket="data",
+        access_key_id="a",
+        secret_access_key="b",
+        timeout_seconds=5,
+    )
+    async with open_connection(access) as connection, asyncio.timeout(HANG_SECONDS):
+        await call_once(lambda: connection.client.head_bucket(Bucket="data"))
+        await call_once(lambda: ObjectSender(connection, "data").send(PUT, b""))
+
+
 async def test_the_store_is_reached_through_the_proxy_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -36,14 +63,18 @@ async def test_the_store_is_reached_through_the_proxy_of_the_environment(
     async with proxy(requests) as port:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("NO_PROXY", "localhost,.svc")
-        access = S3Access(
-            endpoint=f"http://{HOST}",
-            region="us-east-1",
-            bucket="data",
-            access_key_id="a",
-            secret_access_key="b",
-            timeout_seconds=5,
-        )
-        async with open_client(access) as client, asyncio.timeout(HANG_SECONDS):
-            await call_once(lambda: client.head_bucket(Bucket="data"))
-    assert requests == [f"HEAD http://{HOST}/data HTTP/1.1"]
+        await use(f"http://{HOST}")
+    assert requests == [
+        f"HEAD http://{HOST}/data HTTP/1.1",
+        f"PUT http://{HOST}/data/raw/key HTTP/1.1",
+    ]
+
+
+async def test_a_host_of_no_proxy_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing listens at the proxy's port."""
+    requests: list[str] = []
+    async with proxy(requests) as port:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        await use(f"http://127.0.0.1:{port}")
+    assert requests == ["HEAD /data HTTP/1.1", "PUT /data/raw/key HTTP/1.1"]

@@ -15,12 +15,13 @@ class ScriptedServer:
     """
     Each request gets the next answer: raw bytes, or `HANG_UP`.
 
-    `requests` has the first lines of the requests.
+    `requests` has the first lines of the requests, `heads` their headers by name in lower case.
     """
 
     answers: list[bytes | str]
     port: int = 0
     requests: list[str] = field(default_factory=list)
+    heads: list[dict[str, str]] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request after the other."""
@@ -28,8 +29,10 @@ class ScriptedServer:
             while (head := await reader.readuntil(b"\r\n\r\n")) and self.answers:
                 if b"expect: 100-continue" in head.lower():
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                await reader.readexactly(_content_length(head))
+                headers = _headers(head)
+                await reader.readexactly(int(headers.get("content-length", "0")))
                 self.requests.append(head.split(b"\r\n", 1)[0].decode())
+                self.heads.append(headers)
                 answer = self.answers.pop(0)
                 if isinstance(answer, str):
                     break
@@ -41,12 +44,10 @@ class ScriptedServer:
             writer.transport.abort()
 
 
-def _content_length(head: bytes) -> int:
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    return 0
+def _headers(head: bytes) -> dict[str, str]:
+    lines = head.decode().split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines if line)
+    return {name.lower(): value.strip() for name, _, value in pairs}
 
 
 def answer(status: int, code: str = "", headers: Iterable[str] = ()) -> bytes:

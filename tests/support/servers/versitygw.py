@@ -125,9 +125,9 @@ def _in_container() -> Iterator[int]:
 
 
 @contextmanager
-def s3_server() -> Iterator[S3Server]:
+def s3_server(*, keep_alive: bool = False) -> Iterator[S3Server]:
     """
-    A server on a free port.
+    A server on a free port; by default it closes a connection after one request.
 
     Raises:
         ServerUnavailableError: there is neither the program nor a container engine.
@@ -153,6 +153,7 @@ def s3_server() -> Iterator[S3Server]:
             binary,
             "--port",
             f"127.0.0.1:{port}",
+            f"--keep-alive={str(keep_alive).lower()}",
             "--iam-dir",
             str(folder / "users"),
             "posix",

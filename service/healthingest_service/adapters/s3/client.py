@@ -5,23 +5,23 @@ The retries of botocore are off, because only the caller knows what may be repea
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from healthingest_contract.pod_identity import EXPIRED, PodIdentity, PodIdentityError
-from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, tls_context
+from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
+from healthingest_service.adapters.s3.http_session import OneTrySession, session_class_of
 from healthingest_service.adapters.s3.pod_identity import (
     TokenService,
-    discard_expired,
+    discard_refused,
     identity_session,
 )
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
@@ -62,38 +62,38 @@ class S3Access:
     identity: PodIdentity | None = None
 
 
-class _OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no types
+@dataclass(frozen=True, slots=True)
+class S3Connection:
     """
-    Turns off the retries of aiohttp after a broken connection.
+    An open client of aiobotocore, and its parts, for which it has no public names.
 
-    aiohttp would repeat a PUT silently. If the server then refused the second request, the first
-    would seem to be refused, too. aiohttp has no public switch; `tests/ports/` counts requests.
+    `key_refused` gets the code of an error response.
     """
+
+    client: Any
+    key_refused: Callable[[str], None]
+
+    @property
+    def http(self) -> OneTrySession:
+        """The HTTP session: connections, TLS and proxy."""
+        return cast("OneTrySession", self.client._endpoint.http_session)  # noqa: SLF001 - see above
 
     # ANN401: aiobotocore has no types
-    async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401
-        session = await super()._get_session(proxy_url)
-        session._retry_connection = False  # noqa: SLF001 - see above
-        return session
-
-
-def _session_class(tls: TlsMaterial) -> type[_OneTrySession]:
-    """Return the class of the HTTP session; with a bundle, only its authorities are trusted."""
-    if tls.ca_bundle is None:
-        return _OneTrySession
-    context = tls_context(tls)
-
-    class _TrustingSession(_OneTrySession):
-        def _build_verify_context(self) -> ssl.SSLContext:
-            return context
-
-    return _TrustingSession
+    @property
+    def credentials(self) -> Any:  # noqa: ANN401
+        """The credentials with which requests are signed, and their renewal; None: none."""
+        return self.client._get_credentials()  # noqa: SLF001 - see above
 
 
 @asynccontextmanager
-async def open_client(
-    access: S3Access,
-) -> AsyncIterator[Any]:
+async def open_client(access: S3Access) -> AsyncIterator[Any]:
+    """Open a client of aiobotocore; see `open_connection`."""
+    async with open_connection(access) as connection:
+        yield connection.client
+
+
+@asynccontextmanager
+async def open_connection(access: S3Access) -> AsyncIterator[S3Connection]:
     """
     Open a client of aiobotocore; the first call connects.
 
@@ -101,8 +101,34 @@ async def open_client(
         ValueError: the bundle is unusable.
         PodIdentityError: the token service refuses the identity, or there is no token.
     """
-    session_class = _session_class(access.tls)
-    config = AioConfig(
+    session_class = session_class_of(access.tls)
+    keys = {
+        "aws_access_key_id": access.access_key_id,
+        "aws_secret_access_key": access.secret_access_key,
+    }
+    address = {"region_name": access.region, "endpoint_url": access.endpoint}
+    config = _config(access, session_class)
+    async with AsyncExitStack() as stack:
+        key_refused: Callable[[str], None] = _keep
+        session = get_session()
+        if access.access_key_id is None and access.identity is not None:
+            service = TokenService(access.region, session_class, access.timeout_seconds)
+            session, source = await stack.enter_async_context(
+                identity_session(access.identity, service)
+            )
+            keys = {}
+            key_refused = discard_refused(source)
+        making = session.create_client("s3", **address, **keys, config=config)
+        client = await stack.enter_async_context(making)
+        client.meta.events.register(
+            "after-call.s3",
+            lambda parsed, **_: key_refused(parsed.get("Error", {}).get("Code", "")),
+        )
+        yield S3Connection(client, key_refused)
+
+
+def _config(access: S3Access, session_class: type[OneTrySession]) -> AioConfig:
+    return AioConfig(
         connect_timeout=min(access.timeout_seconds, 5.0),
         read_timeout=_LONGEST_CALL_SECONDS,
         retries={"total_max_attempts": 1},
@@ -120,23 +146,10 @@ async def open_client(
             "payload_signing_enabled": False,
         },
     )
-    address = {"region_name": access.region, "endpoint_url": access.endpoint, "config": config}
-    async with AsyncExitStack() as stack:
-        if access.access_key_id is None and access.identity is not None:
-            service = TokenService(access.region, session_class, access.timeout_seconds)
-            session, source = await stack.enter_async_context(
-                identity_session(access.identity, service)
-            )
-            client = await stack.enter_async_context(session.create_client("s3", **address))
-            discard_expired(client, source)
-        else:
-            keys = {
-                "aws_access_key_id": access.access_key_id,
-                "aws_secret_access_key": access.secret_access_key,
-            }
-            making = get_session().create_client("s3", **address, **keys)
-            client = await stack.enter_async_context(making)
-        yield client
+
+
+def _keep(_code: str) -> None:
+    """Keep the keys: botocore renews its own ones before they expire."""
 
 
 async def call_once(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - botocore's answers
@@ -153,7 +166,7 @@ async def call_once(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 
         if _is_unclear(error):
             raise StoreUnavailableError from error
         raise StoreRefusedError from error
-    except (BotoConnectionError, HTTPClientError, OSError) as error:
+    except (BotoConnectionError, HTTPClientError, aiohttp.ClientError, OSError) as error:
         raise StoreUnavailableError from error
     # missing credentials, invalid parameters: nothing was sent
     except (BotoCoreError, PodIdentityError) as error:

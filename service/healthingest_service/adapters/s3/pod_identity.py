@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from aiobotocore.config import AioConfig
@@ -84,14 +84,14 @@ async def identity_session(
         await source.close()
 
 
-def discard_expired(client: Any, source: KeySource) -> None:  # noqa: ANN401 - botocore has no types
-    """Make *client* get new keys after the store has refused the present ones."""
+def discard_refused(source: KeySource) -> Callable[[str], None]:
+    """Return a function that discards the keys if the store has refused them with this code."""
 
-    def after_call(parsed: dict[str, Any], **_: object) -> None:
-        if parsed.get("Error", {}).get("Code") in UNUSABLE:
+    def key_refused(code: str) -> None:
+        if code in UNUSABLE:
             source.discard()
 
-    client.meta.events.register("after-call.s3", after_call)
+    return key_refused
 
 
 async def _first_keys(source: KeySource) -> None:

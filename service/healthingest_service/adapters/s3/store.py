@@ -1,13 +1,12 @@
 """
 The port `ObjectStore` with S3.
 
-An object is sent in one PUT with a known length and an explicit SHA-256, which the server verifies.
-Trailers and the default CRC are off, since several servers do not support them. Larger objects are
-sent in parts by `multipart`.
+An object is sent in one PUT with a known length and an explicit SHA-256, which the server verifies;
+`put` signs it. Trailers and the default CRC are off, since several servers do not support them.
+Larger objects are sent in parts by `multipart`.
 """
 
 import asyncio
-import base64
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -31,11 +30,12 @@ from healthingest_service.adapters.s3.client import (
     call_idempotent,
     call_once,
     call_with_deadline,
-    open_client,
+    open_connection,
     status_of,
 )
 from healthingest_service.adapters.s3.erasing import erase, unfinished, versions
 from healthingest_service.adapters.s3.multipart import MultipartPut
+from healthingest_service.adapters.s3.put import ObjectPut, ObjectSender
 from healthingest_service.uploads.errors import (
     ObjectLostError,
     StoreRefusedError,
@@ -64,9 +64,10 @@ async def open_s3_store(
 
     Objects larger than *part_bytes* are sent in parts of that size.
     """
-    async with open_client(access) as client:
+    async with open_connection(access) as connection:
         creating = encryption_arguments(encryption, kms_key_id)
-        store = S3Store(Bucket(client, access.bucket, creating, access.timeout_seconds), part_bytes)
+        bucket = Bucket(connection.client, access.bucket, creating, access.timeout_seconds)
+        store = S3Store(bucket, ObjectSender(connection, access.bucket), part_bytes)
         try:
             yield store
         finally:
@@ -76,8 +77,9 @@ async def open_s3_store(
 class S3Store(ObjectStore):
     """Stores and reads objects of one bucket."""
 
-    def __init__(self, bucket: Bucket, part_bytes: int) -> None:
+    def __init__(self, bucket: Bucket, sender: ObjectSender, part_bytes: int) -> None:
         self.bucket: Final = bucket
+        self._sender = sender
         self._part_bytes = part_bytes
         self._undoing: set[asyncio.Task[None]] = set()
 
@@ -120,28 +122,24 @@ class S3Store(ObjectStore):
                 return
 
     async def _put_once(self, new: NewObject) -> None:
+        put = ObjectPut(
+            key=new.key,
+            size_bytes=new.size_bytes,
+            sha256=new.sha256,
+            content_type=CONTENT_TYPE,
+            metadata=metadata_of(new),
+            creating=self.bucket.creating,
+        )
         # Not in a thread: if that were cancelled, the file would stay open.
         file = new.path.open("rb")
-        checksum = base64.b64encode(bytes.fromhex(new.sha256)).decode()
         try:
-            # For a file, botocore sends "Expect: 100-continue", which costs more than a small body.
+            # A file is sent after "100 Continue", a round trip that costs more than a small body.
             is_small = new.size_bytes <= _SMALL_BYTES
             body = file.read(new.size_bytes) if is_small else FileBody(file, 0, new.size_bytes)
-            answer = await call_once(
-                lambda: self.bucket.client.put_object(
-                    Bucket=self.bucket.name,
-                    Key=new.key,
-                    Body=body,
-                    ContentLength=new.size_bytes,
-                    ContentType=CONTENT_TYPE,
-                    ChecksumSHA256=checksum,
-                    Metadata=metadata_of(new),
-                    **self.bucket.creating,
-                )
-            )
+            checksum = await call_once(lambda: self._sender.send(put, body))
         finally:
             file.close()
-        if answer.get("ChecksumSHA256") not in {None, checksum}:  # the server stored other bytes
+        if checksum not in {None, put.checksum}:  # the server stored other bytes
             raise StoreUnavailableError
 
     async def _is_stored(self, new: NewObject) -> bool:
