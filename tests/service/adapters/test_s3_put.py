@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from healthingest_contract.s3_signature import encoded_key
 from healthingest_service.adapters.s3.body import FileBody
 from healthingest_service.adapters.s3.client import (
     S3Access,
@@ -24,7 +25,6 @@ from healthingest_service.adapters.s3.client import (
     status_of,
 )
 from healthingest_service.adapters.s3.put import Address, ObjectPut, ObjectSender
-from healthingest_service.adapters.s3.signature import encoded_key
 from healthingest_service.uploads.errors import StoreRefusedError, StoreUnavailableError
 from support.deadlines import HANG_SECONDS
 from support.servers.loopback import tcp_server

@@ -13,19 +13,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError, NoCredentialsError, ParamValidationError
 
-from healthingest_service.adapters.s3.body import FileBody
-from healthingest_service.adapters.s3.client import S3Connection
-from healthingest_service.adapters.s3.http_session import Answer
-from healthingest_service.adapters.s3.signature import (
+from healthingest_contract.s3_signature import (
     AccessKeys,
     UnsignedRequest,
     encoded_key,
+    host_header,
     signed_headers,
 )
+from healthingest_service.adapters.s3.body import FileBody
+from healthingest_service.adapters.s3.client import S3Connection
+from healthingest_service.adapters.s3.http_session import Answer
 
 _OPERATION: Final = "PutObject"
 _HEADERS: Final = {
@@ -36,7 +37,6 @@ _HEADERS: Final = {
 _CHECKSUM: Final = "x-amz-checksum-sha256"
 _UNSIGNED: Final = {"user-agent": "healthingest", "accept-encoding": "identity"}
 """Headers that proxies may change."""
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _OK: Final = range(200, 300)
 _REDIRECTION: Final = range(300, 400)
 _OTHER_REGION: Final = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect"})
@@ -181,15 +181,7 @@ class ObjectSender:
             return None
         parts = urlsplit(base)
         region = signing.get("region") or meta.region_name
-        return Address(parts.scheme, _host(parts), parts.path.rstrip("/"), region)
-
-
-def _host(parts: SplitResult) -> str:
-    """Return the header `Host`: an IPv6 address has brackets, the default port is left out."""
-    name = parts.hostname or ""
-    bracketed = f"[{name}]" if ":" in name else name
-    is_default = parts.port in {None, _DEFAULT_PORTS.get(parts.scheme)}
-    return bracketed if is_default else f"{bracketed}:{parts.port}"
+        return Address(parts.scheme, host_header(parts), parts.path.rstrip("/"), region)
 
 
 def _check(headers: Mapping[str, str]) -> None:

@@ -2,8 +2,7 @@
 Signatures of requests to S3: AWS Signature Version 4, in the header `Authorization`.
 
 Source: Amazon S3 API reference, "Signature Calculations for the Authorization Header: Transferring
-Payload in a Single Chunk (AWS Signature Version 4)". The functions are pure; a request has no
-query.
+Payload in a Single Chunk (AWS Signature Version 4)". The functions are pure.
 """
 
 import hashlib
@@ -13,11 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SERVICE: Final = "s3"
 _END: Final = "aws4_request"
+NO_PAYLOAD: Final = hashlib.sha256(b"").hexdigest()
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CACHED_KEYS: Final = 8
 """Signing keys that are kept: those of this day and of the renewals of temporary keys."""
 
@@ -36,9 +37,10 @@ class UnsignedRequest:
     """
     A request without its signature.
 
-    `host` is the value of the header, `path` is percent-encoded, see `encoded_key`. All `headers`
-    are signed; their names are in lower case, their values printable ASCII. `payload_sha256` is the
-    hexadecimal SHA-256 of the body, which the server verifies.
+    `host` is the value of the header, see `host_header`, `path` is percent-encoded, see
+    `encoded_key`. All `headers` are signed; their names are in lower case, their values printable
+    ASCII. `payload_sha256` is the hexadecimal SHA-256 of the body, which the server verifies.
+    `subresource` is a query that is a name only, such as `versioning`.
     """
 
     method: str
@@ -46,6 +48,15 @@ class UnsignedRequest:
     path: str
     headers: Mapping[str, str]
     payload_sha256: str
+    subresource: str = ""
+
+
+def host_header(url: SplitResult) -> str:
+    """Return the header `Host`: an IPv6 address has brackets, the default port is left out."""
+    name = url.hostname or ""
+    bracketed = f"[{name}]" if ":" in name else name
+    is_default = url.port in {None, _DEFAULT_PORTS.get(url.scheme)}
+    return bracketed if is_default else f"{bracketed}:{url.port}"
 
 
 def encoded_key(key: str) -> str:
@@ -71,7 +82,9 @@ def signed_headers(
     names = sorted(headers)
     signed = ";".join(names)
     lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
-    canonical = f"{request.method}\n{request.path}\n\n{lines}\n{signed}\n{request.payload_sha256}"
+    query = f"{request.subresource}=" if request.subresource else ""
+    target = f"{request.method}\n{request.path}\n{query}\n"
+    canonical = f"{target}{lines}\n{signed}\n{request.payload_sha256}"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
     key = _signing_key(keys.secret_access_key, day, region)

@@ -13,7 +13,7 @@ from botocore.session import get_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from healthingest_service.adapters.s3.signature import (
+from healthingest_contract.s3_signature import (
     AccessKeys,
     UnsignedRequest,
     encoded_key,
@@ -55,6 +55,7 @@ def test_signs_the_example_of_aws() -> None:
     key=SEGMENT,
     metadata=st.dictionaries(NAMES, VALUE, max_size=4),
     body=st.binary(max_size=64),
+    subresource=st.sampled_from(["", "versioning", "object-lock", "publicAccessBlock"]),
     keys=st.builds(AccessKeys, TOKEN, TOKEN, st.none() | TOKEN),
     region=st.sampled_from(["us-east-1", "eu-central-1", "auto"]),
     now=MOMENTS,
@@ -64,6 +65,7 @@ def test_signs_as_botocore(
     key: str,
     metadata: dict[str, str],
     body: bytes,
+    subresource: str,
     keys: AccessKeys,
     region: str,
     now: datetime,
@@ -72,9 +74,13 @@ def test_signs_as_botocore(
     headers = {f"x-amz-meta-{name}": value for name, value in metadata.items()}
     path = f"/data/{encoded_key(key)}"
     ours = signed_headers(
-        UnsignedRequest("PUT", HOST, path, headers, sha256(body)), keys, region=region, now=now
+        UnsignedRequest("PUT", HOST, path, headers, sha256(body), subresource),
+        keys,
+        region=region,
+        now=now,
     )
-    theirs = AWSRequest("PUT", f"http://{HOST}{path}", headers=headers, data=body)
+    url = f"http://{HOST}{path}" + (f"?{subresource}" if subresource else "")
+    theirs = AWSRequest("PUT", url, headers=headers, data=body)
     theirs.context["timestamp"] = f"{now:%Y%m%dT%H%M%SZ}"
     auth = S3SigV4Auth(
         Credentials(keys.access_key_id, keys.secret_access_key, keys.session_token), "s3", region
