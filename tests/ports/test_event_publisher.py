@@ -11,9 +11,12 @@ from typing import Any, Protocol
 
 import aio_pika
 import pytest
+from aiormq.exceptions import ChannelInvalidStateError
+from pamqp.commands import Basic
 
 from healthingest_service.adapters.queue_file import QueueFile, follow
 from healthingest_service.adapters.rabbitmq import RabbitMQPublisher, open_publisher
+from healthingest_service.adapters.rabbitmq_channel import PublisherChannel
 from healthingest_service.uploads.errors import (
     BrokerUnreachableError,
     MessageRefusedError,
@@ -352,6 +355,21 @@ class TestRabbitMQ:
             assert wait > 1
         assert confirmed
         assert confirmed <= await everything_in_the_queue(rabbitmq)
+
+    async def test_a_channel_whose_write_was_cut_off_is_not_used_again(
+        self, rabbitmq: RabbitMQServer
+    ) -> None:
+        """The number of a message that was not written must not become that of another."""
+        declare(rabbitmq)
+        async with await aio_pika.connect(rabbitmq.amqp_url) as connection:
+            channel = await connection.channel()
+            publisher = PublisherChannel(await channel.get_underlay_channel(), EXCHANGE)
+            sent = anything()
+            properties = Basic.Properties(message_id=str(sent.id))
+            cut_off = is_cancelled_at(0, publisher.publish(sent.body, sent.routing_key, properties))
+            assert await cut_off
+            with pytest.raises(ChannelInvalidStateError):
+                await publisher.publish(sent.body, sent.routing_key, properties)
 
 
 async def everything_in_the_queue(server: RabbitMQServer) -> set[str | None]:
