@@ -18,6 +18,8 @@ from urllib.parse import quote
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SERVICE: Final = "s3"
 _END: Final = "aws4_request"
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+"""The hash of a body that the signature does not cover."""
 _CACHED_KEYS: Final = 8
 """Signing keys that are kept: those of this day and of the renewals of temporary keys."""
 
@@ -38,7 +40,7 @@ class UnsignedRequest:
 
     `host` is the value of the header, `path` is percent-encoded, see `encoded_key`. All `headers`
     are signed; their names are in lower case, their values printable ASCII. `payload_sha256` is the
-    hexadecimal SHA-256 of the body, which the server verifies.
+    hexadecimal SHA-256 of the body, which the server verifies, or `UNSIGNED_PAYLOAD`.
     """
 
     method: str
