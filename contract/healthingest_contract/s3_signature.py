@@ -18,6 +18,8 @@ _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SERVICE: Final = "s3"
 _END: Final = "aws4_request"
 NO_PAYLOAD: Final = hashlib.sha256(b"").hexdigest()
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+"""The hash of a body that the signature does not cover."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CACHED_KEYS: Final = 8
 """Signing keys that are kept: those of this day and of the renewals of temporary keys."""
@@ -39,7 +41,8 @@ class UnsignedRequest:
 
     `host` is the value of the header, see `host_header`, `path` is percent-encoded, see
     `encoded_key`. All `headers` are signed; their names are in lower case, their values printable
-    ASCII. `payload_sha256` is the hexadecimal SHA-256 of the body, which the server verifies.
+    ASCII. `payload_sha256` is the hexadecimal SHA-256 of the body, which the server verifies, or
+    `UNSIGNED_PAYLOAD`.
     `subresource` is a query that is a name only, such as `versioning`.
     """
 

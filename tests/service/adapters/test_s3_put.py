@@ -214,7 +214,7 @@ async def test_leaves_a_configured_signature_to_the_client(
 async def test_sends_the_headers_of_botocore(
     creating: dict[str, str], headers: dict[str, str]
 ) -> None:
-    """All that it signs; in addition, the hash of the body is signed."""
+    """All that it signs; in addition, the hash of a small body is signed."""
     put = replace(PUT, creating=creating, metadata={"schema-name": "Pulse", "a": "b  c"})
     async with scripted_server(OK, OK) as server, sender_at(server) as sender:
         await sender.send(put, CONTENT)
@@ -232,15 +232,24 @@ def signed_in(head: dict[str, str]) -> dict[str, str]:
     return {name: head[name] for name in found[1].split(";")}
 
 
-async def test_waits_for_the_server_before_a_file_only(tmp_path: Path) -> None:
-    """`Expect: 100-continue` costs a round trip, which a small body does not justify."""
+async def test_a_small_body_and_a_file_are_sent_differently(tmp_path: Path) -> None:
+    """
+    A file waits for "100 Continue", which is a round trip, and its server hashes it once.
+
+    In both the signature covers the checksum.
+    """
     path = tmp_path / "file.body"
     path.write_bytes(CONTENT)
     async with scripted_server(OK, OK) as server, sender_at(server) as sender:
         await sender.send(PUT, CONTENT)
         with path.open("rb") as file:
             await sender.send(PUT, FileBody(file, 0, len(CONTENT)))
-    assert [head.get("expect") for head in server.heads] == [None, "100-continue"]
+    small, large = server.heads
+    assert [head.get("expect") for head in (small, large)] == [None, "100-continue"]
+    assert small["x-amz-content-sha256"] == PUT.sha256
+    assert large["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+    for head in (small, large):
+        assert signed_in(head)["x-amz-checksum-sha256"] == PUT.checksum
 
 
 MAPPED: Final = [
