@@ -100,14 +100,12 @@ class RealServers:
 @contextmanager
 def real_servers() -> Iterator[RealServers]:
     """Start all servers."""
-    os.environ["VGW_KEEP_ALIVE"] = (
-        "true"  # as other S3 servers do; by default versitygw closes the connection
-    )
     with (
         postgres_server() as postgres,
         rabbitmq_server() as rabbitmq,
         redis_server() as redis,
-        s3_server() as s3,
+        # As other S3 servers do; by default versitygw closes the connection.
+        s3_server(keep_alive=True) as s3,
     ):
         yield RealServers(postgres, rabbitmq, redis, s3)
 
