@@ -67,7 +67,7 @@ e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, 
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
 bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run
-	$(BIN)/python bench/gate.py
+	PYTHONPATH=tests $(BIN)/python bench/gate.py
 
 bench-upload: setup servers ## measure uploads end to end beside tusd and a plain service (QUICK=1; HUGE=1: 5 GiB with 256 MiB of memory)
 	PYTHONPATH=tests $(BIN)/python bench/upload.py $(if $(QUICK),--quick) $(if $(HUGE),--huge)
