@@ -63,6 +63,9 @@ faults-consumers: setup servers ## kill consumers at random while they process u
 faults-folder: setup servers ## upload a folder of 1,000 files by a command that is killed, over cut connections (COUNT=1000 SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/folder.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))
 
+prove: setup servers ## measure every claim of the documents in its short form, in 20 minutes (SEED= ONLY='faults gate')
+	@PYTHONPATH=tests:bench $(BIN)/python -m prove.run $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
 e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
