@@ -66,11 +66,20 @@ faults-folder: setup servers ## upload a folder of 1,000 files by a command that
 faults-devices: setup servers ## upload from 1,000 devices while API processes are killed (COUNT=1000 SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/devices.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))
 
+bench: setup servers $(OPERATOR_READY) ## run all benchmarks side by side (QUICK=1: short; ONLY='gate small'; STORE=1: into the documents)
+	PYTHONPATH=tests:bench $(BIN)/python -m series.run $(if $(QUICK),--quick) $(if $(STORE),--store) $(if $(ONLY),--only $(ONLY))
+
+benchmarks-page: setup ## generate the page of the benchmarks, and its pictures, from the stored results
+	PYTHONPATH=bench $(BIN)/python -m benchmarks.write_page
+
+prove: setup servers ## measure every claim of the documents in its short form, in 20 minutes (SEED= ONLY='faults gate')
+	@PYTHONPATH=tests:bench $(BIN)/python -m prove.run $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
 e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
 	SERVICE_IMAGE='$(SERVICE_IMAGE)' OPERATOR_IMAGE='$(OPERATOR_IMAGE)' $(BIN)/pytest -c e2e/pytest.ini -p no:randomly e2e
 
 bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run
-	$(BIN)/python bench/gate.py
+	PYTHONPATH=tests $(BIN)/python bench/gate.py
 
 bench-upload: setup servers ## measure uploads end to end beside tusd and a plain service (QUICK=1; HUGE=1: 5 GiB with 256 MiB of memory)
 	PYTHONPATH=tests $(BIN)/python bench/upload.py $(if $(QUICK),--quick) $(if $(HUGE),--huge)
@@ -217,6 +226,7 @@ generated: setup ## fail when a generated file differs from its source
 	@$(BIN)/python -m healthingest_operator.api.generate --check
 	@$(BIN)/python docs/settings/write_settings.py --check
 	@$(BIN)/python docs/messages/write_messages.py --check
+	@PYTHONPATH=bench $(BIN)/python -m benchmarks.write_page --check
 
 goldens: setup ## generate the operator's expected objects, the tables of causes and codes, and the plugin's reference; review the diff
 	UPDATE_GOLDENS=1 $(BIN)/pytest -q tests/operator/resources/test_goldens.py tests/operator/test_runbook.py tests/gate/test_documents.py \

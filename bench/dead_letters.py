@@ -23,6 +23,7 @@ from healthingest_contract.topology import dead_letter_queue
 from healthingest_operator.api.v1alpha1 import QueueSpec
 from healthingest_operator.resources.topology import dead_queue_definition
 from support.announcements import AnnouncedQueue, stored
+from support.results import add_json_option, write_figures
 from support.servers.process import work_folder
 from support.servers.rabbitmq import RabbitMQServer, rabbitmq_server
 from support.service_process import COMMAND, environment
@@ -135,13 +136,16 @@ def main() -> int:
     """Run it, and print the figures as JSON; 1 if the aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--letters", type=int, default=10_000)
-    count = parser.parse_args().letters
+    add_json_option(parser)
+    options = parser.parse_args()
+    count = options.letters
     with (
         rabbitmq_server() as started,
         started.new_virtual_host() as server,
         work_folder(None) as folder,
     ):
         found = measure(server, folder, count)
+    write_figures(options.json, found | {"per_second": count / found["total_seconds"]})
     figures = {name: round(value, 1) for name, value in found.items()}
     sys.stdout.write(json.dumps({"letters": count, **figures, "cpus": os.cpu_count()}) + "\n")
     return 0 if found["total_seconds"] <= AIM_SECONDS else 1

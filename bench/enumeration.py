@@ -22,6 +22,7 @@ import httpx
 from api_database import api_database, signed_in
 
 from healthingest_service.erasure.keys import new_key_text
+from support.results import add_json_option, write_figures
 from support.samples import good_file
 from support.service_process import SECONDS, service
 
@@ -108,8 +109,9 @@ def _erase(owner: httpx.Client, uploads: Sequence[str]) -> None:
             time.sleep(0.05)
 
 
-def measure(where: Installation, count: int) -> None:
-    """Ask for each path *count* times, and print a row for each kind of id."""
+def measure(where: Installation, count: int) -> dict[str, float | None]:
+    """Ask for each path *count* times; print a row for each kind of id, and return the ratios."""
+    ratios: dict[str, float | None] = {}
     print(f"{'path':30} {'id':20} {'median ms':>9} {'ratio':>6}")
     for path, ids in where.paths.items():
         took: dict[str, list[float]] = {kind: [] for kind in ids}
@@ -124,8 +126,10 @@ def measure(where: Installation, count: int) -> None:
         medians = {kind: statistics.median(found) for kind, found in took.items()}
         for kind, median in medians.items():
             ratio = median / medians[_UNKNOWN]
+            ratios[f"{path} {kind}"] = ratio
             result = "" if abs(ratio - 1) <= _AIM else f"  MISSED: aim {1 - _AIM} to {1 + _AIM}"
             print(f"{path:30} {kind:20} {median * 1000:9.2f} {ratio:6.3f}{result}")
+    return ratios | {"largest_deviation": max(abs(one - 1) for one in ratios.values() if one)}
 
 
 def _told(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
@@ -139,9 +143,10 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
+    add_json_option(parser)
     options = parser.parse_args()
     with installation(options.count) as where:
-        measure(where, options.count)
+        write_figures(options.json, measure(where, options.count))
 
 
 if __name__ == "__main__":

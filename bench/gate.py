@@ -10,7 +10,6 @@ memory that a fresh process needs in addition.
 import argparse
 import bz2
 import io
-import json
 import lzma
 import multiprocessing
 import random
@@ -29,6 +28,7 @@ from backports import zstd
 from gate_records import KINDS, Kind
 
 from avrogate import Policy, check, compiled
+from support.results import add_json_option, write_figures
 
 CODECS: Final = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
 CHUNK_BYTES: Final = 1 << 16
@@ -37,8 +37,11 @@ APACHE_RECORDS: Final = 2_000
 APACHE_CODECS: Final = ("null", "deflate", "bzip2")
 """The codecs that Apache avro has without further packages."""
 
+FIGURES: Final = ("mb_per_s", "spread", "times_fastavro", "times_apache", "of_codec", "memory_mib")
 
-def _file(kind: Kind, codec: str, records: int) -> bytes:
+
+def records_file(kind: Kind, codec: str, records: int) -> bytes:
+    """Return a file of so many records."""
     random_ = random.Random(7)  # noqa: S311 - the same file every time
     out = io.BytesIO()
     rows = (kind.row(random_, number) for number in range(records))
@@ -46,20 +49,23 @@ def _file(kind: Kind, codec: str, records: int) -> bytes:
     return out.getvalue()
 
 
-def _gate(file: bytes) -> int:
+def read_by_gate(file: bytes) -> int:
+    """Validate a file; return its number of records."""
     chunks = (file[start : start + CHUNK_BYTES] for start in range(0, len(file), CHUNK_BYTES))
     return check(chunks, Policy()).record_count
 
 
-def _fastavro(file: bytes) -> int:
+def read_by_fastavro(file: bytes) -> int:
+    """Read all records; return their number."""
     return sum(1 for _ in fastavro.reader(io.BytesIO(file)))
 
 
-def _apache(file: bytes) -> int:
+def read_by_apache(file: bytes) -> int:
+    """Read all records with Apache avro; return their number."""
     return sum(1 for _ in avro.datafile.DataFileReader(io.BytesIO(file), avro.io.DatumReader()))
 
 
-def _blocks(file: bytes) -> list[bytes]:
+def inflated_blocks(file: bytes) -> list[bytes]:
     """Return the inflated content of each block."""
     blocks: Any = fastavro.block_reader(io.BytesIO(file))
     return [block.bytes_.getvalue() for block in blocks]
@@ -74,7 +80,7 @@ _LIBRARIES: Final[dict[str, tuple[Callable[[bytes], Any], Callable[[bytes], Any]
 }
 
 
-def _seconds(action: Callable[[], object], runs: int) -> tuple[float, float]:
+def processor_seconds_of(action: Callable[[], object], runs: int) -> tuple[float, float]:
     """Return the median of processor times, and the interquartile range as a fraction of it."""
     times = []
     for _ in range(runs):
@@ -98,7 +104,7 @@ def _peak(file: bytes, queue: Any) -> None:  # noqa: ANN401 - a queue of any con
         "5", encoding="ascii"
     )  # proc(5): resets the peak to the present value
     before = _resident_kib()
-    _gate(file)
+    read_by_gate(file)
     queue.put((_resident_kib() - before) / 1024)
 
 
@@ -115,15 +121,16 @@ def _memory(file: bytes) -> float:
 
 def measure(kind: Kind, codec: str, records: int, runs: int) -> dict[str, Any]:
     """Return one row of the table."""
-    file = _file(kind, codec, records)
-    blocks = _blocks(file)
+    file = records_file(kind, codec, records)
+    blocks = inflated_blocks(file)
     size = sum(len(block) for block in blocks) / 1e6
-    gate, spread = _seconds(lambda: _gate(file), runs)
-    theirs, _ = _seconds(lambda: _fastavro(file), max(1, runs // 3))
+    gate, spread = processor_seconds_of(lambda: read_by_gate(file), runs)
+    theirs, _ = processor_seconds_of(lambda: read_by_fastavro(file), max(1, runs // 3))
     apache = None
     if codec in APACHE_CODECS:
-        small = _file(kind, codec, APACHE_RECORDS)
-        apache = _seconds(lambda: _apache(small), 3)[0] * records / APACHE_RECORDS / gate
+        small = records_file(kind, codec, APACHE_RECORDS)
+        seconds, _ = processor_seconds_of(lambda: read_by_apache(small), 3)
+        apache = seconds * records / APACHE_RECORDS / gate
     row = {
         "kind": kind.name,
         "codec": codec,
@@ -137,30 +144,30 @@ def measure(kind: Kind, codec: str, records: int, runs: int) -> dict[str, Any]:
     if codec in _LIBRARIES:
         pack, unpack = _LIBRARIES[codec]
         packed = [pack(block) for block in blocks]
-        row["of_codec"] = _seconds(lambda: [unpack(block) for block in packed], runs)[0] / gate
+        library, _ = processor_seconds_of(lambda: [unpack(block) for block in packed], runs)
+        row["of_codec"] = library / gate
     return row
 
 
 def main() -> None:
-    """Print the table; with --json one line for each row."""
+    """Print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--quick", action="store_true", help="fewer records, null and deflate alone"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_json_option(parser)
     options = parser.parse_args()
     records, runs = (20_000, 5) if options.quick else (100_000, 9)
-    if not options.json:
-        print(f"compiled: {compiled}; {records} records; MB/s of inflated data")
-        print(f"{'records':10}{'codec':10}    MB/s     ± x fastavro x Apache  of codec    MiB")
+    figures: dict[str, float | None] = {"compiled": compiled}
+    print(f"compiled: {compiled}; {records} records; MB/s of inflated data")
+    print(f"{'records':10}{'codec':10}    MB/s     ± x fastavro x Apache  of codec    MiB")
     for kind in KINDS:
         for codec in CODECS[:2] if options.quick else CODECS:
             row = measure(kind, codec, records, runs)
-            if options.json:
-                print(json.dumps(row), flush=True)
-                continue
+            name = f"{kind.name}/{codec}"
+            figures |= {f"{name}/{figure}": row[figure] for figure in FIGURES}
             left = f"{row['of_codec']:10.2f}" if row["of_codec"] else f"{'-':>10}"
             apache = f"{row['times_apache']:9.0f}" if row["times_apache"] else f"{'-':>9}"
             print(
@@ -168,6 +175,7 @@ def main() -> None:
                 f"{row['times_fastavro']:11.1f}{apache}{left}{row['memory_mib']:7.1f}",
                 flush=True,
             )
+    write_figures(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import httpx
 import operator_cluster as plane
 from processes import MIB, processor_seconds, status_bytes
 
+from support.results import add_json_option, write_figures
 from support.servers.apiserver import ApiServer, apiserver
 from support.servers.postgres import postgres_server
 from support.servers.process import free_port, work_folder
@@ -151,7 +152,9 @@ async def first_seen(
     return time.monotonic() - began
 
 
-async def cold(client: httpx.AsyncClient, process: Operator, count: int, s3: S3Server) -> None:
+async def cold(
+    client: httpx.AsyncClient, process: Operator, count: int, s3: S3Server
+) -> dict[str, float | None]:
     """Start a new operator with all HealthIngests present, and create one more meanwhile."""
     names = {f"clinic-{number}" for number in range(count)}
     while len(process.reconciliations) < count // 5:
@@ -171,9 +174,12 @@ async def cold(client: httpx.AsyncClient, process: Operator, count: int, s3: S3S
     latency = await next_one
     what = f"no. {count + 1} first reconciled, while all are reconciled"
     say(what, f"{latency:.2f} s", aim="<= 2 s", holds=latency <= NEXT_AIM_SECONDS)
+    return {"all_ready_seconds": seconds, "next_seconds": latency}
 
 
-async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes: float) -> None:
+async def rest(
+    client: httpx.AsyncClient, process: Operator, count: int, minutes: float
+) -> dict[str, float | None]:
     """Measure the cost when nothing changes."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
@@ -202,9 +208,10 @@ async def rest(client: httpx.AsyncClient, process: Operator, count: int, minutes
                 f"{number - outcomes.get(outcome, 0.0):.0f}",
             )
     say(f"Kubernetes reads at rest, {over}", str(int(after.get("GET", 0) - before.get("GET", 0))))
+    return {"cores_at_rest": used, "writes_at_rest": written, "resident_mib": resident}
 
 
-async def deletions(client: httpx.AsyncClient, count: int) -> None:
+async def deletions(client: httpx.AsyncClient, count: int) -> dict[str, float | None]:
     """Delete many at once, and measure from outside."""
     gone: dict[str, float] = {}
     began = time.monotonic()
@@ -232,10 +239,11 @@ async def deletions(client: httpx.AsyncClient, count: int) -> None:
         aim="<= 30 s",
         holds=late <= DELETION_AIM_SECONDS,
     )
+    return {"deleted_p50_seconds": half, "deleted_p99_seconds": late}
 
 
-async def measure(count: int, minutes: float, python: str) -> None:
-    """Start the servers, then print one line for each aim."""
+async def measure(count: int, minutes: float, python: str) -> dict[str, float | None]:
+    """Start the servers, print one line for each aim, and return the figures."""
     with ExitStack() as stack:
         server = stack.enter_context(apiserver())
         rabbitmq = stack.enter_context(rabbitmq_server())
@@ -252,14 +260,15 @@ async def measure(count: int, minutes: float, python: str) -> None:
                 with operator(server, folder, python) as process:
                     await plane.create(client, range(count), s3)
                     await until(process, {f"clinic-{number}" for number in range(count)})
-                    say(
-                        f"{count} made from nothing until all were ready",
-                        f"{time.monotonic() - process.began:.0f} s",
-                    )
+                    made = time.monotonic() - process.began
+                    say(f"{count} made from nothing until all were ready", f"{made:.0f} s")
                 with operator(server, folder, python) as process:
-                    await cold(client, process, count, s3)
-                    await rest(client, process, count, minutes)
-                    await deletions(client, min(count, DELETED_AT_ONCE))
+                    return (
+                        {"healthingests": count, "made_seconds": made}
+                        | await cold(client, process, count, s3)
+                        | await rest(client, process, count, minutes)
+                        | await deletions(client, min(count, DELETED_AT_ONCE))
+                    )
             finally:
                 for player in players:
                     player.cancel()
@@ -271,12 +280,14 @@ def main() -> None:
     words.add_argument("--count", type=int, default=1000)
     words.add_argument("--minutes", type=float, default=10.0)
     words.add_argument("--python", default=sys.executable)
+    add_json_option(words)
     chosen = words.parse_args()
     print(
         f"{chosen.count} HealthIngests, {os.cpu_count()} cores;"
         " no controllers, no kubelet: the bench plays them"
     )
-    asyncio.run(measure(chosen.count, chosen.minutes, chosen.python))
+    figures = asyncio.run(measure(chosen.count, chosen.minutes, chosen.python))
+    write_figures(chosen.json, figures)
 
 
 if __name__ == "__main__":

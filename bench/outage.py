@@ -22,6 +22,7 @@ import asyncpg
 import httpx
 
 from support.faults.consumer import Consumer
+from support.results import add_json_option, write_figures
 from support.samples import good_file
 from support.servers.postgres import postgres_server
 from support.servers.process import work_folder
@@ -154,6 +155,7 @@ class Stage:
     broker: RabbitMQServer
     database_url: str
     starter: ThreadPoolExecutor
+    json: Path | None = None
 
 
 async def outage(on: Stage, minutes: float, rate: float) -> bool:
@@ -178,7 +180,22 @@ async def outage(on: Stage, minutes: float, rate: float) -> bool:
     while await database.fetchval("SELECT count(*) FROM outbox"):  # noqa: ASYNC110
         await asyncio.sleep(_COUNT_SECONDS)
     await database.close()
-    return _report(seen, drain, await heard(on.broker, seen.ids))
+    came = await heard(on.broker, seen.ids)
+    write_figures(on.json, _figures(seen, drain, came))
+    return _report(seen, drain, came)
+
+
+def _figures(seen: Seen, drain: Drain, came: int) -> dict[str, float | None]:
+    good = seen.answers["201"]
+    return {
+        "uploads": seen.answers.total(),
+        "not_accepted": seen.answers.total() - good,
+        "slowest_seconds": seen.slowest_seconds,
+        "not_ready": seen.ready[False],
+        "drained_per_second": drain.per_second,
+        "first_seconds": drain.first_seconds,
+        "not_announced": good - came,
+    }
 
 
 def _report(seen: Seen, drain: Drain, came: int) -> bool:
@@ -208,6 +225,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=20.0, help="uploads a second")
+    add_json_option(parser)
     options = parser.parse_args()
     with ExitStack() as stack:
         starter = stack.enter_context(ThreadPoolExecutor(1))
@@ -238,7 +256,7 @@ def main() -> int:
             for name in ("api", "relay", "janitor")
         }
         running["api"].wait_until_ready()
-        stage = Stage(running["api"], broker, url, starter)
+        stage = Stage(running["api"], broker, url, starter, options.json)
         return 0 if asyncio.run(outage(stage, options.minutes, options.rate)) else 1
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -63,12 +64,23 @@ def status_bytes(process_id: int, name: str) -> int:
 
 
 def processor_seconds(process_id: int) -> float:
-    """Return the user and system time of a process and its descendants."""
-    total = 0
-    for one in family(process_id):
-        fields = Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
+    """
+    Return the user and system time of a process and its descendants, also of ended ones.
+
+    Raises:
+        OSError: there is no such process.
+    """
+    total = _ticks(process_id)
+    for one in family(process_id)[1:]:
+        with suppress(OSError):  # it has just ended: its parent has its time
+            total += _ticks(one)
     return total / _TICKS
+
+
+def _ticks(process_id: int) -> int:
+    """Return utime, stime, cutime and cstime, the last two of children that have ended."""
+    stat = Path(f"/proc/{process_id}/stat").read_text(encoding="ascii")
+    return sum(int(field) for field in stat.rpartition(")")[2].split()[11:15])
 
 
 def family(process_id: int) -> list[int]:

@@ -31,6 +31,7 @@ from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
 from healthingest_service.uploads.model import NewObject, Upload, UploadState
 from healthingest_service.uploads.object_metadata import object_metadata
+from support.results import add_json_option, write_figures
 from support.s3 import access_to
 from support.servers.postgres import postgres_server
 from support.servers.versitygw import S3Server, s3_server
@@ -139,7 +140,9 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    count = parser.parse_args().rows
+    add_json_option(parser)
+    options = parser.parse_args()
+    count = options.rows
     load = os.getloadavg()[0]
     with servers() as (store, url), tempfile.TemporaryDirectory() as folder:
         asyncio.run(migrate(url, timeout_seconds=60))
@@ -165,6 +168,15 @@ def main() -> int:
     is_equal = found == wanted and messages == count
     outcome = "equal" if is_equal else "DIFFER"
     known = again.answer["known"]
+    figures = {
+        "rebuilt": first.answer["rebuilt"],
+        "missing": count - first.answer["rebuilt"],
+        "differ": 0 if is_equal else 1,
+        "not_waiting": count - messages,
+        "per_second": count / first.seconds,
+        "again_per_second": count / again.seconds,
+    }
+    write_figures(options.json, figures)
     lines = [
         f"{datetime.now(UTC):%F}, load {load:.1f} at the start; objects put in {filled:.0f} s",
         "| | seconds | rows/s | processor time, s |",

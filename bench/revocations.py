@@ -18,6 +18,7 @@ import asyncpg
 import httpx
 from api_database import api_database, signed_in
 
+from support.results import add_json_option, write_figures
 from support.service_process import SECONDS, service
 
 
@@ -67,8 +68,9 @@ async def seconds_until_refused(
     return time.monotonic() - began
 
 
-async def measure(where: Installation, count: int) -> None:
-    """Measure *count* revocations of each kind, and print them."""
+async def measure(where: Installation, count: int) -> dict[str, float | None]:
+    """Measure *count* revocations of each kind, print them, and return the longest."""
+    longest: dict[str, float | None] = {}
     database = await asyncpg.connect(where.database)
     try:
         async with httpx.AsyncClient(timeout=SECONDS) as client:
@@ -87,6 +89,7 @@ async def measure(where: Installation, count: int) -> None:
                 ("without NOTIFY", by_hand, 5.0),
             ):
                 found = [await seconds_until_refused(client, where, revoke) for _ in range(count)]
+                longest[f"{name}/longest_seconds"] = max(found)
                 result = "holds" if max(found) <= aim else "MISSED"
                 print(
                     f"{name:16} median {statistics.median(found):6.3f} s,"
@@ -94,14 +97,17 @@ async def measure(where: Installation, count: int) -> None:
                 )
     finally:
         await database.close()
+    return longest
 
 
 def main() -> None:
     """Run the bench."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--count", type=int, default=20)
+    add_json_option(words)
+    options = words.parse_args()
     with installation() as where:
-        asyncio.run(measure(where, words.parse_args().count))
+        write_figures(options.json, asyncio.run(measure(where, options.count)))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ from upload_measures import CLIENTS, SMALL_BYTES, Series
 from upload_servers import Server, on_servers, real_servers
 
 from support.deadlines import HANG_SECONDS
-from support.servers.process import work_folder
+from support.results import add_json_option, write_figures
+from support.servers.process import ServerUnavailableError, work_folder
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SOURCES: Final = ("contract", "gate", "service")
@@ -61,15 +62,23 @@ class Kind:
 
 
 def sources_of(commit: str) -> Path:
-    """Return a folder with the sources of *commit*, and its gate compiled; it is kept."""
+    """
+    Return a folder with the sources of *commit*, and its gate compiled; it is kept.
+
+    Raises:
+        ServerUnavailableError: the repository is not here, or does not have the commit.
+    """
     found = subprocess.run(
         ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"],
         cwd=ROOT,
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
         timeout=60,
     )
+    if found.returncode:
+        message = f"no commit {commit} here: it needs a clone with its history"
+        raise ServerUnavailableError(message)
     folder = ROOT / ".cache" / "commits" / found.stdout.strip()
     if (folder / ".compiled").exists():
         return folder
@@ -174,6 +183,16 @@ def measure(
             measure_round(kind, seconds, numbers)
 
 
+def figures_of(kinds: Mapping[str, Kind]) -> dict[str, float | None]:
+    """Return the medians by kind, and the median ratio of each kind to `before`."""
+    figures: dict[str, float | None] = {}
+    for name, kind in kinds.items():
+        figures[f"{name}/per_second"] = kind.rate.median
+        figures[f"{name}/processor_ms"] = kind.processor_ms.median
+        figures[f"{name}/of_before"] = statistics.median(_ratios(kind.rate, kinds[BEFORE].rate))
+    return figures
+
+
 def report(kinds: Mapping[str, Kind]) -> bool:
     """Print the figures; returns whether the aim was met."""
     head = f"20 kB, {CLIENTS} clients"
@@ -209,6 +228,7 @@ def main() -> int:
     parser.add_argument("--before", default=WITHOUT_STUDIES, help="the commit to compare with")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round")
+    add_json_option(parser)
     options = parser.parse_args()
     run_by = run_from(sources_of(options.before))
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start")
@@ -226,6 +246,7 @@ def main() -> int:
             ),
         }
         measure(kinds, rounds=options.rounds, seconds=options.seconds, numbers=count(1))
+        write_figures(options.json, figures_of(kinds))
         return 0 if report(kinds) else 1
 
 

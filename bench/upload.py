@@ -22,6 +22,7 @@ from upload_huge import huge
 from upload_measures import CLIENTS, Large, Small, large, memory_per_upload, small
 from upload_servers import backing, discarding, on_a_folder, on_servers, plain, tusd
 
+from support.results import add_json_option, write_figures
 from support.servers.process import work_folder
 
 AT_ONCE = 20
@@ -34,7 +35,9 @@ def main() -> int:
     parser.add_argument(
         "--huge", action="store_true", help="5 GiB through 256 MiB, instead of the rest"
     )
+    add_json_option(parser)
     options = parser.parse_args()
+    figures: dict[str, float | None] = {}
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(work_folder(None)))
@@ -44,14 +47,24 @@ def main() -> int:
             _measure(
                 stack,
                 folder,
+                figures,
                 rounds=2 if options.quick else 7,
                 seconds=2.0 if options.quick else 6.0,
             )
         )
+    write_figures(options.json, figures)
     return 0 if all(met) else 1
 
 
-def _measure(stack: ExitStack, folder: Path, *, rounds: int, seconds: float) -> Iterator[bool]:
+def _measure(
+    stack: ExitStack,
+    folder: Path,
+    figures: dict[str, float | None],
+    *,
+    rounds: int,
+    seconds: float,
+) -> Iterator[bool]:
+    """Print each measurement, put its figures into *figures*, and yield whether aims are met."""
     numbers = count(1)
     (folder / "tusd").mkdir()
     on = stack.enter_context(backing())
@@ -61,15 +74,41 @@ def _measure(stack: ExitStack, folder: Path, *, rounds: int, seconds: float) -> 
     other = [] if unchecked is None else [unchecked]
     if unchecked is None:
         print("SKIP tusd: no `go` to build it with, or its modules cannot be had")
-    yield from _large(
-        large([stack.enter_context(discarding()), ours_folder, ours_s3, *other], rounds, numbers)
-    )
-    yield _memory("s3", memory_per_upload(ours_s3, AT_ONCE, numbers))
+    discard = stack.enter_context(discarding())
+    of_large = large([discard, ours_folder, ours_s3, *other], rounds, numbers)
+    yield from _large(of_large)
+    mib = memory_per_upload(ours_s3, AT_ONCE, numbers)
+    yield _memory("s3", mib)
     both = replace(ours_s3, target=replace(ours_s3.target, name="s3, two"))
     one = replace(ours_s3, others=())
-    yield from _small(
-        small([one, both, stack.enter_context(plain(on)), *other], rounds, seconds, numbers)
-    )
+    simple = stack.enter_context(plain(on))
+    of_small = small([one, both, simple, *other], rounds, seconds, numbers)
+    yield from _small(of_small)
+    figures |= _figures(of_large, of_small) | {"memory_mib_per_upload": mib}
+
+
+def _figures(of_large: dict[str, Large], of_small: dict[str, Small]) -> dict[str, float | None]:
+    """Return the medians, and the ratios of this service to the others; None without tusd."""
+    medians: dict[str, float | None] = {}
+    for name, one in of_large.items():
+        medians[f"50_mb/{name}/mb_per_s"] = one.rate.median
+        medians[f"50_mb/{name}/processor_ms"] = one.processor_ms.median
+    for name, some in of_small.items():
+        medians[f"20_kb/{name}/per_second"] = some.rate.median
+        medians[f"20_kb/{name}/p99_ms"] = some.p99_ms.median
+        medians[f"20_kb/{name}/processor_ms"] = some.processor_ms.median
+    ratios = {
+        "20_kb/times_plain": ("20_kb/s3, two/per_second", "20_kb/plain/per_second"),
+        "20_kb/p99_of_plain": ("20_kb/s3, two/p99_ms", "20_kb/plain/p99_ms"),
+        "20_kb/of_tusd": ("20_kb/s3, two/per_second", "20_kb/tusd/per_second"),
+        "50_mb/folder_of_discard": ("50_mb/folder/mb_per_s", "50_mb/discard/mb_per_s"),
+        "50_mb/s3_of_discard": ("50_mb/s3/mb_per_s", "50_mb/discard/mb_per_s"),
+        "50_mb/folder_of_tusd": ("50_mb/folder/mb_per_s", "50_mb/tusd/mb_per_s"),
+    }
+    for name, (ours, theirs) in ratios.items():
+        mine, other = medians.get(ours), medians.get(theirs)
+        medians[name] = None if mine is None or other is None else mine / other
+    return medians
 
 
 def _large(found: dict[str, Large]) -> Iterator[bool]:

@@ -112,19 +112,20 @@ class Burst:
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-def burst(
+def burst(  # noqa: PLR0913 - the load is described by all of it
     targets: Sequence[Target],
     make: Callable[[int], UploadFile],
     *,
     clients: int,
     seconds: float,
     numbers: Iterator[int],
+    choose: Callable[[Target, int], Target] | None = None,
 ) -> Burst:
     """
     Keep *clients* connections busy for *seconds*.
 
     Each sends the next file after its answer. They are distributed over *targets*, as by a load
-    balancer.
+    balancer. *choose* returns another target of the same server for each number of a file.
     """
     seen = Burst()
     lock = threading.Lock()
@@ -133,9 +134,11 @@ def burst(
     def work(target: Target) -> None:
         with Connection(target.port) as connection:
             while time.monotonic() - began < seconds:
-                file = make(next(numbers))
+                number = next(numbers)
+                file = make(number)
+                to = target if choose is None else choose(target, number)
                 sent = time.monotonic()
-                status = connection.upload(target, file)
+                status = connection.upload(to, file)
                 took = time.monotonic() - sent
                 with lock:
                     seen.each_seconds.append(took)

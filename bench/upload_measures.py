@@ -52,11 +52,11 @@ def large(servers: Sequence[Server], rounds: int, numbers: Iterator[int]) -> dic
         for server in servers:
             files = [file_of(LARGE_BYTES, next(numbers)) for _ in range(_FILES_A_TURN)]
             os.sync()  # so that no server writes back what an earlier one has left
-            before = processor_seconds(server.process_id)
+            before = _all_processor_seconds(server)
             began = time.monotonic()
             _send(server, files)
             seconds = time.monotonic() - began
-            used = processor_seconds(server.process_id) - before
+            used = _all_processor_seconds(server) - before
             found[server.target.name].rate.values.append(
                 sum(file.size_bytes for file in files) / MB / seconds
             )
@@ -117,7 +117,7 @@ def _small_burst(server: Server, seconds: float, numbers: Iterator[int]) -> Burs
 
 
 def _all_processor_seconds(server: Server) -> float:
-    return sum(processor_seconds(one.process_id) for one in server.all)
+    return sum(processor_seconds(process_id) for process_id in server.process_ids)
 
 
 def memory_per_upload(server: Server, at_once: int, numbers: Iterator[int]) -> float:

@@ -45,17 +45,25 @@ class Server:
     """
     The address of a server, and its first process.
 
-    *others* are further processes of the same server, as further pods.
+    *others* are further processes of the same server, as further pods; *helpers* are process ids of
+    programs that an answer waits for, *background* those of relay and janitor, which work later.
     """
 
     target: Target
     process_id: int
     others: tuple["Server", ...] = ()
+    helpers: tuple[int, ...] = ()
+    background: tuple[int, ...] = ()
 
     @property
     def all(self) -> tuple["Server", ...]:
         """Return this process and the others."""
         return (self, *self.others)
+
+    @property
+    def process_ids(self) -> tuple[int, ...]:
+        """Return all processes, without their children."""
+        return (*(one.process_id for one in self.all), *self.helpers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +156,8 @@ def on_servers(
             api.wait_until_ready()
         token = signed_in(_port(serving[0].address()))
         first, *others = [_ours("s3", api.address(), api.process.pid, token) for api in serving]
-        yield replace(first, others=tuple(others))
+        later = tuple(one.process.pid for one in running_services[apis:])
+        yield replace(first, others=tuple(others), background=later)
 
 
 @contextmanager
@@ -186,7 +195,13 @@ def discarding() -> Iterator[Server]:
 @contextmanager
 def plain(on: Backing) -> Iterator[Server]:
     """Start the plain service."""
-    variables = {
+    command = [sys.executable, str(HERE / "upload_plain.py")]
+    with _process("plain", command, _plain_variables(on)) as (port, process_id):
+        yield Server(Target("plain", port, "/upload", _AVRO), process_id)
+
+
+def _plain_variables(on: Backing) -> dict[str, str]:
+    return {
         "PLAIN_STORE_ENDPOINT": on.store.endpoint,
         "PLAIN_STORE_BUCKET": on.store.bucket,
         "PLAIN_STORE_KEY": on.store.access_key_id,
@@ -194,19 +209,14 @@ def plain(on: Backing) -> Iterator[Server]:
         "PLAIN_BROKER_URL": on.broker.amqp_url,
         "PLAIN_EXCHANGE": DEFAULT_EXCHANGE,
     }
-    with _process("plain", [sys.executable, str(HERE / "upload_plain.py")], variables) as (
-        port,
-        process_id,
-    ):
-        yield Server(Target("plain", port, "/upload", _AVRO), process_id)
 
 
 @contextmanager
-def tusd(folder: Path) -> Iterator[Server | None]:
+def tusd(folder: Path, *hooks: str) -> Iterator[Server | None]:
     """
     Start tusd with a folder; a request creates an upload and contains the whole file.
 
-    None if tusd is not available.
+    None if tusd is not available. *hooks* are options; without them it calls none.
 
     https://tus.io/protocols/resumable-upload#creation-with-upload
     """
@@ -221,12 +231,26 @@ def tusd(folder: Path) -> Iterator[Server | None]:
         str(folder),
         "-base-path",
         "/files/",
-        "-hooks-enabled-events",
-        "",
+        *(hooks or ("-hooks-enabled-events", "")),
     ]
     headers = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
     with _process("tusd", [str(program), *options, "-port"]) as (port, process_id):
         yield Server(Target("tusd", port, "/files/", headers, "Upload-Length"), process_id)
+
+
+@contextmanager
+def tusd_with_hook(folder: Path, on: Backing) -> Iterator[Server | None]:
+    """Start tusd with a hook that does the work of the plain service (`tusd_hook.py`)."""
+    command = [sys.executable, str(HERE / "tusd_hook.py")]
+    with _process("hook", command, _plain_variables(on)) as (port, process_id):
+        url = f"http://127.0.0.1:{port}/hook"
+        options = ("-hooks-http", url, "-hooks-enabled-events", "pre-finish")
+        with tusd(folder, *options) as server:
+            if server is None:
+                yield None
+                return
+            target = replace(server.target, name="tusd with hook")
+            yield replace(server, target=target, helpers=(process_id,))
 
 
 def _built_tusd() -> Path | None:

@@ -24,6 +24,7 @@ from typing import Final
 
 from healthingest_consumer import Consumer, Queue, SqliteProcessed
 from support.announcements import CONTENT, AnnouncedQueue, MemoryFiles, stored
+from support.results import add_json_option, write_figures
 from support.servers.process import work_folder
 from support.servers.rabbitmq import RabbitMQServer, rabbitmq_server
 
@@ -123,8 +124,8 @@ async def run(place: Place, count: int, source: random.Random) -> int:
     return kills
 
 
-def prove(server: RabbitMQServer, count: int, seed: int) -> int:
-    """Run it, and print what was found; returns the exit code."""
+def prove(server: RabbitMQServer, count: int, seed: int) -> dict[str, float | None]:
+    """Run it, print what was found, and return it."""
     with work_folder(None) as folder:
         place = Place(AnnouncedQueue(server, "consumers"), folder / "effects.sqlite")
         place.announced.declare()
@@ -137,7 +138,7 @@ def prove(server: RabbitMQServer, count: int, seed: int) -> int:
     lost, doubles = count - len(set(found)), len(found) - len(set(found))
     say(f"seed {seed}: {count} uploads, {kills} kills, {time.monotonic() - began:.0f} s")
     say(f"without an effect: {lost}, with two: {doubles}")
-    return 1 if lost or doubles else 0
+    return {"without_effect": lost, "with_two": doubles, "kills": kills}
 
 
 def main() -> int:
@@ -145,6 +146,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Kill consumers at random.")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+    add_json_option(parser)
     parser.add_argument("--consume", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.consume:
@@ -152,7 +154,9 @@ def main() -> int:
         asyncio.run(consume(url, queue, Path(database)))
         return 0
     with rabbitmq_server() as server, server.new_virtual_host() as own:
-        return prove(own, options.count, options.seed)
+        found = prove(own, options.count, options.seed)
+    write_figures(options.json, found)
+    return 1 if found["without_effect"] or found["with_two"] else 0
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from support.faults.leftovers import Leftovers
 from support.faults.people import Person, StudyClients, new_person
 from support.faults.points import Fault, Mode, arm, hits
 from support.faults.world import World, world
+from support.results import add_json_option, write_figures
 from support.s3 import access_to
 
 ROLES = (*API, "relay", "janitor-1", "janitor-2")
@@ -78,6 +79,7 @@ class Proof:
     size: Size
     people: list[Person]
     wrong: list[str] = field(default_factory=list)
+    figures: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def erased(self) -> list[Person]:
@@ -104,13 +106,16 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(2**32), help="to repeat a run"
     )
+    add_json_option(parser)
     options = parser.parse_args()
     logging.disable()  # the consumer's library tells of every closed connection
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     warnings.simplefilter("ignore", RuntimeWarning)  # aio-pika's, about its own connections
     say(f"seed {options.seed}: repeat with --seed {options.seed}")
     began = time.monotonic()
-    wrong = asyncio.run(run(options.seed, SHORT if options.short else WHOLE))
+    proof = asyncio.run(run(options.seed, SHORT if options.short else WHOLE))
+    wrong = proof.wrong
+    write_figures(options.json, proof.figures)
     outcome = "FAILED" if wrong else "the promise of an erasure held"
     say(f"seed {options.seed}, {time.monotonic() - began:.0f} s: {outcome}")
     for text in wrong:
@@ -124,8 +129,8 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def run(seed: int, size: Size) -> list[str]:
-    """Return what was wrong."""
+async def run(seed: int, size: Size) -> Proof:
+    """Run it all, and return what was found."""
     async with world(seed, disks=False, roles=ROLES) as made:
         await keep_versions(made)
         proof = Proof(made, await study_clients(made), size, people_of(made.random, size))
@@ -138,7 +143,8 @@ async def run(seed: int, size: Size) -> list[str]:
         await check_kept(proof)
         await check_restores(proof)
         await search(proof)
-    return proof.wrong
+    proof.figures |= {"people": len(proof.erased), "wrong": len(proof.wrong)}
+    return proof
 
 
 def people_of(chance: random.Random, size: Size) -> list[Person]:
@@ -322,6 +328,7 @@ async def check_certificates(proof: Proof) -> None:
             verified += claims["erasure_id"] == person.erasure_id
             counted += claims["counts"]["uploads"]
     proof.expect("certificates that verify", verified, len(proof.erased))
+    proof.figures["unverified"] = len(proof.erased) - verified
     acknowledged = sum(len(person.acknowledged) for person in proof.erased)
     say(f"uploads in certificates: {counted}, acknowledged: {acknowledged}")
     proof.expect("acknowledged uploads beyond certificates", max(0, acknowledged - counted), 0)
@@ -336,6 +343,7 @@ async def check_events(proof: Proof) -> None:
         if person.erased_at is not None and one.began_at > person.erased_at
     ]
     proof.expect("uploads acknowledged that began after the erasure", len(late), 0)
+    proof.figures["acknowledged_late"] = len(late)
     consumer = proof.world.consumer
     kept = {one.upload_id for person in proof.kept for one in person.acknowledged}
     erased = {one.upload_id for person in proof.erased for one in person.acknowledged}
@@ -361,6 +369,7 @@ async def retry_erased(proof: Proof) -> None:
     found = Counter((one.status, one.code) for one in answers)
     wanted = {(410, "subject-erased"): proof.size.retries}
     proof.expect("answers to retries of erased uploads", dict(found), wanted)
+    proof.figures["retries_accepted"] = sum(n for (status, _), n in found.items() if status < 300)
 
 
 async def check_kept(proof: Proof) -> None:
@@ -377,6 +386,7 @@ async def check_kept(proof: Proof) -> None:
         *(is_intact(person, one.number, one.upload_id or "") for person, one in files)
     )
     proof.expect("intact files of the others", sum(intact), len(files))
+    proof.figures["others_harmed"] = len(files) - sum(intact)
 
 
 async def check_restores(proof: Proof) -> None:
@@ -389,6 +399,7 @@ async def check_restores(proof: Proof) -> None:
         erased_again += await _is_erased_again(proof, f"restored_{number}")
     say(f"restores took {time.monotonic() - began:.0f} s")
     proof.expect("restored databases that were erased again", erased_again, proof.size.restores)
+    proof.figures["restores_not_erased"] = proof.size.restores - erased_again
     await asyncio.to_thread(made.servers.database.execute, f"DROP DATABASE {BACKUP}")
 
 
@@ -439,6 +450,7 @@ async def search(proof: Proof) -> None:
     found = await asyncio.to_thread(leftovers.search)
     for place, files in found.items():
         proof.expect(f"erased marks and hashes in {place}", files, {})
+    proof.figures["left"] = sum(sum(files.values()) for files in found.values())
     control = await asyncio.to_thread(leftovers.control)
     for place, count in control.items():
         say(f"marks and hashes of the others in {place}: {count}")

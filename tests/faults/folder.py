@@ -14,6 +14,7 @@ import secrets
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from support.cutting_proxy import CuttingProxy, cutting_proxy
 from support.deadlines import HANG_SECONDS
 from support.folder_command import DONE, FolderCommand, make_folder, wrong_uploads
 from support.replicas import Replica, replica_settings, say
+from support.results import add_json_option, write_figures
 from support.servers.postgres import postgres_server
 from support.servers.process import work_folder
 from support.servers.versitygw import s3_server
@@ -36,6 +38,20 @@ PASSWORD: Final = secrets.token_urlsafe(16)
 EMAIL: Final = "ada@clinic.example"
 
 
+@dataclass(frozen=True)
+class Upload:
+    """The files of a folder that are missing, double or of others, and the bytes sent per byte."""
+
+    wrong: int
+    ratio: float
+    code: int
+
+    @property
+    def is_kept(self) -> bool:
+        """Return whether everything is as promised."""
+        return not self.wrong and self.code == DONE and self.ratio <= MOST_SENT
+
+
 async def _kill_replica(replica: Replica, client: AsyncClient, at: list[int]) -> None:
     """Kill the process each time that so many files are uploaded."""
     for wanted in at:
@@ -46,8 +62,8 @@ async def _kill_replica(replica: Replica, client: AsyncClient, at: list[int]) ->
 
 async def _upload(
     replicas: list[Replica], folder: Path, files: dict[str, int], source: random.Random
-) -> bool:
-    """Upload the folder; returns whether everything is as promised."""
+) -> Upload:
+    """Upload the folder; returns what came of it."""
     direct = f"http://127.0.0.1:{replicas[0].port}"
     tokens = TokenFile(folder.parent / "tokens.json")
     backends = [("127.0.0.1", one.port) for one in replicas]
@@ -78,17 +94,17 @@ def _report(
     wrong: list[str],
     files: dict[str, int],
     code: int,
-) -> bool:
+) -> Upload:
     ratio = proxy.sent_bytes / sum(files.values())
     say(f"runs: {command.runs}, lines: {dict(command.statuses)}, cuts: {proxy.cuts}")
     say(f"files missing, double or of others: {len(wrong)}; bytes sent per byte: {ratio:.3f}")
     if code != DONE:
         say(f"exit code {code}: {command.errors}")
-    return not wrong and code == DONE and ratio <= MOST_SENT
+    return Upload(len(wrong), ratio, code)
 
 
-def prove(count: int, seed: int, max_bytes: int) -> int:
-    """Run it, and print what was found; returns the exit code."""
+def prove(count: int, seed: int, max_bytes: int) -> Upload:
+    """Run it, print what was found, and return it."""
     source = random.Random(seed)  # noqa: S311 - not secret
     with ExitStack() as stack:
         place = stack.enter_context(work_folder(None))
@@ -104,12 +120,12 @@ def prove(count: int, seed: int, max_bytes: int) -> int:
         folder = place / "measurements"
         files = make_folder(folder, count, max_bytes=max_bytes, seed=seed)
         began = time.monotonic()
-        is_kept = asyncio.run(_upload(replicas, folder, files, source))
+        found = asyncio.run(_upload(replicas, folder, files, source))
         seconds = time.monotonic() - began
         kills = replicas[1].kills
     size = sum(files.values()) / MIB
     say(f"seed {seed}: {count} files, {size:.0f} MiB, {kills} kills of a process, {seconds:.0f} s")
-    return 0 if is_kept else 1
+    return found
 
 
 def main() -> int:
@@ -118,8 +134,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--max-bytes", type=int, default=MIB)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+    add_json_option(parser)
     options = parser.parse_args()
-    return prove(options.count, options.seed, options.max_bytes)
+    found = prove(options.count, options.seed, options.max_bytes)
+    figures = {"wrong": found.wrong, "sent_per_byte": found.ratio, "exit_code": found.code}
+    write_figures(options.json, figures)
+    return 0 if found.is_kept else 1
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -26,6 +27,7 @@ from support.faults.checker import CheckResult
 from support.faults.history import Attempt, Outcome
 from support.faults.points import Mode, Point, ResumablePoint, hits
 from support.faults.world import World, world
+from support.results import add_json_option, write_figures
 
 COLUMNS = (
     "case",
@@ -43,6 +45,21 @@ UNSHARE = ("unshare", "--mount", "--propagation", "private")
 WIDTHS = (52, 6, 5, 5, 5, 10, 10, 9, 9, 6)
 
 
+@dataclass
+class Found:
+    """What a run has found so far."""
+
+    faults: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    lost: int = 0
+    unexpected: int = 0
+
+    def add(self, result: CheckResult) -> None:
+        """Count the files of a check; each check counts those of all cases so far."""
+        self.lost = max(self.lost, len(result.lost))
+        self.unexpected = max(self.unexpected, len(result.unexpected))
+
+
 def main() -> int:
     """Run it; returns the exit code."""
     parser = argparse.ArgumentParser(description="Prove the promise of an upload by faults.")
@@ -58,6 +75,7 @@ def main() -> int:
         action="store_true",
         help="small disks may be mounted: nobody else sees them",
     )
+    add_json_option(parser)
     options = parser.parse_args()
     if not options.own_mounts and may_mount():
         # S606: it starts this program again
@@ -93,27 +111,38 @@ def say(text: str) -> None:
 async def run(options: argparse.Namespace) -> int:
     """All cases in one world."""
     began = time.monotonic()
-    faults = list[str]()
-    skipped = list[str]()
+    found = Found()
     async with world(options.seed, disks=options.own_mounts) as made:
         say(_line(*COLUMNS))
         todo = [case for case in cases(made, short=options.short) if options.only in case.name]
         for case in todo:
             try:
-                faults += await one(made, case)
+                found.faults += await one(made, case, found)
             except CannotError as error:
-                skipped.append(case.name)
+                found.skipped.append(case.name)
                 say(f"{case.name.ljust(WIDTHS[0])}   SKIP: {error}")
         if not options.only:
-            faults += _unhit(made)
-        _sum_up(made, len(todo), skipped)
+            found.faults += _unhit(made)
+        _sum_up(made, len(todo), found.skipped)
+        write_figures(options.json, _figures(made, len(todo), found))
     say(
         f"seed {options.seed}, {time.monotonic() - began:.0f} s: "
-        f"{'FAILED' if faults else 'the promise held'}"
+        f"{'FAILED' if found.faults else 'the promise held'}"
     )
-    for fault in faults:
+    for fault in found.faults:
         say(f"  {fault}")
-    return 1 if faults else 0
+    return 1 if found.faults else 0
+
+
+def _figures(made: World, cases_run: int, found: Found) -> dict[str, float | None]:
+    return {
+        "cases": cases_run,
+        "skipped_cases": len(found.skipped),
+        "attempts": len(made.clients.attempts),
+        "lost": found.lost,
+        "unexpected": found.unexpected,
+        "wrong": len(found.faults),
+    }
 
 
 def _sum_up(made: World, count: int, skipped: list[str]) -> None:
@@ -125,13 +154,14 @@ def _sum_up(made: World, count: int, skipped: list[str]) -> None:
     say("; ".join(f"{what} at most {value:.0f}" for what, value in made.peaks.items()))
 
 
-async def one(made: World, case: Case) -> list[str]:
+async def one(made: World, case: Case, found: Found) -> list[str]:
     """One case: fault, heal, drain, check_history. Returns what was wrong."""
     began = time.monotonic()
     attempts = len(made.clients.attempts)
     duplicates = _duplicates(made)
     struck = await case.act(made)
     drained, result = await made.settle()
+    found.add(result)
     new = made.clients.attempts[attempts:]
     say(
         _line(

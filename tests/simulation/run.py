@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 from simulation.seeds import replay
+from support.results import add_json_option, write_figures
 
 
 def main() -> int:
@@ -18,6 +19,7 @@ def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--seeds", type=int, default=1000)
     words.add_argument("--start", type=int, default=0)
+    add_json_option(words)
     chosen = words.parse_args()
     if chosen.seeds == 1:
         sys.stdout.write(f"seed {chosen.start}: {replay(chosen.start)}\n")
@@ -37,6 +39,7 @@ def main() -> int:
             sys.stdout.flush()
     seconds = time.monotonic() - began
     sys.stdout.write(f"{chosen.seeds} histories in {seconds:.0f} s, {failed} failed\n")
+    write_figures(chosen.json, {"histories": chosen.seeds, "failed": failed})
     return 1 if failed else 0
 
 

@@ -1,13 +1,16 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from starlette.types import Message
 
+from healthingest_service.adapters.database.engine import transaction
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.uploads.model import UploadId
 from support.edge import Edge, open_edge
@@ -217,6 +220,40 @@ async def test_asks_who_before_it_reads(edge: Edge, headers: dict[str, str], sta
         name == b"www-authenticate" and value.startswith(b"Bearer")
         for name, value in answer["headers"]
     )
+
+
+@pytest.mark.parametrize("cause", ["object-store", "database"])
+async def test_says_when_to_come_again_while_a_dependency_is_unavailable(
+    edge: Edge, cause: str
+) -> None:
+    """503 with `Retry-After`; the same file is accepted after the repair."""
+    user = await edge.signed_in()
+    async with unavailable(edge, cause):
+        refused = await edge.upload(good_file(1), user)
+        ready = await edge.http.get("/health/ready")
+    assert (refused.status_code, refused.json()["cause"]) == (503, cause)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert ready.status_code == 503
+    assert (await edge.upload(good_file(1), user)).status_code == 201
+
+
+@asynccontextmanager
+async def unavailable(edge: Edge, cause: str) -> AsyncIterator[None]:
+    """Take the folder of the objects or the table of the uploads away."""
+    if cause == "object-store":
+        folder = edge.folder / "objects"
+        folder.mkdir(exist_ok=True)  # made by the first upload
+        away = folder.rename(edge.folder / "away")
+        folder.touch()
+        yield
+        folder.unlink()
+        away.rename(folder)
+        return
+    for old, new in (("upload", "away"), ("away", "upload")):
+        async with transaction(edge.runtime.engine, timeout_seconds=5) as connection:
+            await connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+        if new == "away":
+            yield
 
 
 async def test_limits_the_rate_before_it_reads(tmp_path: Path) -> None:
