@@ -54,7 +54,7 @@ class RedisScripts:
     async def aclose(self) -> None:
         """Close all connections."""
         while self._idle:
-            await self._idle.pop().disconnect()
+            await self._idle.pop().disconnect(nowait=True)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AbstractConnection]:
