@@ -111,7 +111,7 @@ class TestOutbox:
     async def test_settles_a_batch_of_mixed_results(
         self, outbox: DatabaseOutbox, ledger: DatabaseLedger, clock: Clock
     ) -> None:
-        """Each message by its own report: gone, put off with its own time, or due as before."""
+        """Each message by its own report: gone, deferred to its own time, or due as before."""
         sent = [await waiting(ledger, number) for number in range(6)]
         clock.move(1)
         first_retry, second_retry = (NOON + timedelta(seconds=seconds) for seconds in (30, 40))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +19,7 @@ from healthingest_service.adapters.rabbitmq import open_publisher
 from healthingest_service.adapters.redis import open_redis
 from healthingest_service.adapters.s3.client import call_once, open_client
 from healthingest_service.identity.errors import LimiterUnavailableError
+from healthingest_service.identity.throttling import Charge, Rate, Rule
 from healthingest_service.uploads.errors import (
     BrokerUnreachableError,
     LedgerUnavailableError,
@@ -101,6 +103,8 @@ def _cache(server: RedisServer) -> Use:
         url = server.url.replace("redis:", "rediss:").replace(f":{server.port}", f":{port}")
         async with open_redis(url, LOGIN_RULES, timeout_seconds=5, tls=tls) as (limiter, _):
             await limiter.check()
+            (decision,) = await limiter.count(Charge(Rule("uploads", Rate(1, 60)), token_hex(8)))
+            assert decision.allowed
 
     return use
 

@@ -1,8 +1,8 @@
 """
 Runs Lua scripts in Redis, each call with one round trip.
 
-The library's client and pool need several times the processor time of the call itself, for locks,
-retries, deadlines and metrics of their own (`make bench-limiter`). This module takes connections of
+The client and the pool of the library need a part of the processor time of a call for locks,
+retries, deadlines and metrics of their own (`make bench-limiter`). This module uses connections of
 the library without them; the caller sets the deadline.
 """
 
@@ -54,7 +54,7 @@ class RedisScripts:
     async def aclose(self) -> None:
         """Close all connections."""
         while self._idle:
-            await self._idle.pop().disconnect()
+            await self._idle.pop().disconnect(nowait=True)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AbstractConnection]:
