@@ -253,18 +253,18 @@ CLAIMS: Final = (
     Claim(
         "study-default",
         "uploads a second to the study `default`, of the service before studies",
-        (Quote(MEASURED, "0.90 (0.86 to 0.96)"),),
+        (Quote(MEASURED, "1.44 (1.32 to 1.79)"),),
         "study-cost",
         "default study/of_before",
-        about(0.90, "of before"),
+        Goal(">=", 0.95, "of before"),
     ),
     Claim(
         "study-subject",
         "uploads a second about a subject, of the service before studies",
-        (Quote(MEASURED, "0.75 (0.73 to 0.79)"),),
+        (Quote(MEASURED, "1.33 (1.22 to 1.68)"),),
         "study-cost",
         "study/of_before",
-        about(0.75, "of before"),
+        Goal(">=", 0.95, "of before"),
     ),
     Claim(
         "outage-accepted",
