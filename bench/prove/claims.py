@@ -256,7 +256,7 @@ CLAIMS: Final = (
         (Quote(MEASURED, "1.44 (1.32 to 1.79)"),),
         "study-cost",
         "default study/of_before",
-        Goal(">=", 0.95, "of before"),
+        Goal("≥", 0.95, "of before"),
     ),
     Claim(
         "study-subject",
@@ -264,7 +264,7 @@ CLAIMS: Final = (
         (Quote(MEASURED, "1.33 (1.22 to 1.68)"),),
         "study-cost",
         "study/of_before",
-        Goal(">=", 0.95, "of before"),
+        Goal("≥", 0.95, "of before"),
     ),
     Claim(
         "outage-accepted",

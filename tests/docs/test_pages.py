@@ -13,6 +13,7 @@ RUN_BY = {
         ("API server", "tests/cluster/test_pages.py"),
         ("cluster", "e2e/test_9_written_commands.py"),
         ("service", "tests/client/test_written_commands.py"),
+        ("studies", "tests/ports/test_written_commands.py"),
     )
 }
 

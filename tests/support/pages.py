@@ -25,6 +25,12 @@ PAGES: Final = tuple(
         "uninstall",
         "limit-namespaces",
         "upload-from-the-command-line",
+        "run-a-study",
+        "enrol-devices",
+        "erase-a-person",
+        "see-who-saw-whose-data",
+        "administer-accounts",
+        "connect-a-consumer",
     )
 )
 SECRETS: Final = "examples/00-secrets.yaml"
