@@ -29,6 +29,7 @@ LEFT_OUT: Final = {
     "kubectl delete namespace": "no controller empties a namespace",
 }
 """Beginnings of commands that need a whole cluster, and why; the e2e tests run them."""
+SCHEMAS: Final = pages.ROOT / "contract" / "healthingest_contract" / "schemas"
 DIGEST: Final = "sha256:" + "0123456789abcdef" * 4
 KINDS: Final = (
     "deployments,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,"
@@ -60,6 +61,7 @@ class Reader:
             "KUBECONFIG": str(path),
             "PATH": f"{Path(server.kubectl).parent}:{os.environ['PATH']}",
             "REGISTRY": "registry.example/health",
+            "PASSWORD": "of the mail server",
             **{f"HELM_{name}_HOME": str(folder / name) for name in ("CACHE", "CONFIG", "DATA")},
         }
         self._shell = pages.Shell(pages.ROOT, environment)
@@ -71,6 +73,7 @@ class Reader:
             "OPERATOR-DIGEST": DIGEST,
             "SERVICE-DIGEST": DIGEST,
             pages.SECRETS: pages.filled_secrets(folder, {"S3-ACCESS-KEY-ID": "key"}),
+            "--from-file=schemas/": f"--from-file={SCHEMAS}",
             "NAMESPACE": SPACE,
             "NAME": "clinic",
         }
@@ -207,6 +210,23 @@ def test_roles_only(reader: Reader) -> None:
     reader.follow([tenants])
     assert reader.names("clusterroles,clusterrolebindings") == roles
     assert reader.names("deployments", "--namespace", "team-a")
+
+
+def test_pages_about_one_health_ingest(reader: Reader) -> None:
+    """The annotations that they set, and the objects that they make, are there."""
+    reader.follow(pages.story("install"))
+    reader.follow(pages.story("rotate"))
+    reader.follow(pages.story("move"))
+    text = kubectl(reader.server, "get", "hi", "clinic", "--namespace", SPACE, "--output", "json")
+    annotations = json.loads(text)["metadata"]["annotations"]
+    wanted = {
+        f"healthingest.dev/{word}" for word in ("rotate", "confirm-database", "confirm-bucket")
+    }
+    assert wanted <= annotations.keys()
+    reader.follow(pages.story("schemas"))
+    assert "configmap/schemas" in reader.names("configmaps", "--namespace", SPACE)
+    reader.follow(pages.story("mail-secret"))
+    assert "secret/mail" in reader.names("secrets", "--namespace", SPACE)
 
 
 def test_left_out_commands_are_on_the_pages() -> None:

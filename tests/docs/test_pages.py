@@ -17,6 +17,8 @@ RUN_BY = {
     )
 }
 
+INSTALLATION = ("install", "install-air-gapped", "upgrade", "uninstall", "limit-namespaces")
+
 
 @pytest.fixture(name="page")
 def _page(tmp_path: Path) -> Path:
@@ -99,11 +101,12 @@ def test_the_readme_installs_as_the_page_does() -> None:
 
 
 def test_no_command_hides_in_the_text() -> None:
-    """A command with arguments in a sentence would not be run."""
+    """A command with arguments in a sentence of an installation page would not be run."""
     allowed = re.compile(
         r"kubectl (delete healthingest|describe hi clinic)|helm (template|upgrade)"
     )
-    for page in pages.PAGES:
+    for name in INSTALLATION:
+        page = pages.HOW_TO / f"{name}.md"
         text = re.sub(
             r"^ *```.*?^ *```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
         )

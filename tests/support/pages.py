@@ -16,23 +16,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 HOW_TO: Final = ROOT / "docs" / "how-to"
-PAGES: Final = tuple(
-    HOW_TO / f"{name}.md"
-    for name in (
-        "install",
-        "install-air-gapped",
-        "upgrade",
-        "uninstall",
-        "limit-namespaces",
-        "upload-from-the-command-line",
-        "run-a-study",
-        "enrol-devices",
-        "erase-a-person",
-        "see-who-saw-whose-data",
-        "administer-accounts",
-        "connect-a-consumer",
-    )
-)
+PAGES: Final = tuple(sorted(HOW_TO.glob("*.md")))
 SECRETS: Final = "examples/00-secrets.yaml"
 
 _BLOCK: Final = re.compile(
