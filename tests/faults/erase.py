@@ -47,6 +47,8 @@ HANG_SECONDS = 6.0
 DONE_SECONDS = 300.0
 RESTORE_SECONDS = 120.0
 UPLOADERS = 4
+UPLOAD_PAUSE_SECONDS = 0.25
+"""Pause of an uploader; without it uploads would take the processor time of the erasures."""
 AT_ONCE = 4
 """Erasures in progress."""
 FAULTS_PER_PERSON = 2
@@ -221,6 +223,9 @@ async def erase_under_faults(proof: Proof) -> None:
             faults = faults[count:]
             await asyncio.gather(*(proof.clients.erase(person) for person in group))
             await _wait_until_done(proof, group)
+            if proof.size is WHOLE:
+                seconds = time.monotonic() - begun
+                say(f"  {len(proof.erased)} people erased after {seconds:.0f} s")
     struck = Counter(fault.mode for fault in hits(proof.world.faults))
     say(f"{len(proof.erased)} people erased in {time.monotonic() - begun:.0f} s")
     say("faults that took effect: " + ", ".join(f"{n} {mode}" for mode, n in struck.items()))
@@ -273,6 +278,8 @@ async def uploads_running(proof: Proof) -> AsyncIterator[None]:
     async def send() -> None:
         while not is_over.is_set():
             await proof.clients.upload(proof.world.random.choice(proof.people))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(is_over.wait(), UPLOAD_PAUSE_SECONDS)
 
     tasks = [asyncio.create_task(send()) for _ in range(UPLOADERS)]
     try:
