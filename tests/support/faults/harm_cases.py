@@ -22,10 +22,8 @@ def harm_cases(world: World) -> list[Case]:
     """All of them."""
     proxies = world.proxies
     put = (f"PUT /{world.servers.store.bucket}/raw/".encode(),)
-    begin, complete = (
-        (b"raw/HeartRateRecord/", b"COMMIT"),
-        (b"health.processing.",),
-    )  # one statement
+    # Each is one statement; the first of an upload has the key of the object.
+    begin, complete = (b"raw/HeartRateRecord/",), (b"health.processing.",)
     publish = (b"health.processing.",)
     harms = [
         *(("store", proxies.store, put, harm) for harm in Harm if harm is not Harm.ANSWER),
