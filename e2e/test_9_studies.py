@@ -148,7 +148,7 @@ def test_the_example_consumers_process_what_is_announced(api: outside.Api, tmp_p
     login = f"{words['username']}:{words['password']}"
     with (
         k8s.port_forward("service/rabbitmq", 5672, install.DEPENDENCIES) as broker,
-        k8s.port_forward(f"service/{NAME}-api", 80, NAMESPACE) as port,
+        k8s.port_forward(f"service/{NAME}", 80, NAMESPACE) as port,
     ):
         host = quote(words["virtualHost"], safe="")
         url = f"amqp://{login}@127.0.0.1:{broker}/{host}"
