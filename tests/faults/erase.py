@@ -52,6 +52,8 @@ UPLOAD_PAUSE_SECONDS = 0.25
 AT_ONCE = 4
 """Erasures in progress."""
 FAULTS_PER_PERSON = 2
+ROUNDS_IN_BACKUP = 5
+"""Uploads about each person in the backup: with all of them each restore would take a minute."""
 DOWNLOADS_AT_ONCE = 4
 """As many as an account may have in one process."""
 BACKUP = "backup_of_the_proof"
@@ -136,8 +138,10 @@ async def run(seed: int, size: Size) -> Proof:
     async with world(seed, disks=False, roles=ROLES) as made:
         await keep_versions(made)
         proof = Proof(made, await study_clients(made), size, people_of(made.random, size))
-        await fill(proof)
+        await asyncio.gather(*(proof.clients.enrol(person) for person in proof.people))
+        await fill(proof, rounds=ROUNDS_IN_BACKUP)
         await back_up(proof)
+        await fill(proof, rounds=size.uploads - ROUNDS_IN_BACKUP)
         await erase_under_faults(proof)
         await check_certificates(proof)
         await check_events(proof)
@@ -173,11 +177,10 @@ async def study_clients(made: World) -> StudyClients:
     return clients
 
 
-async def fill(proof: Proof) -> None:
-    """Enrol everybody, and upload about each."""
+async def fill(proof: Proof, *, rounds: int) -> None:
+    """Upload about everybody, so many times."""
     began = time.monotonic()
-    await asyncio.gather(*(proof.clients.enrol(person) for person in proof.people))
-    for _ in range(proof.size.uploads):
+    for _ in range(rounds):
         await asyncio.gather(*(proof.clients.upload(person) for person in proof.people))
     acknowledged = sum(len(person.acknowledged) for person in proof.people)
     say(f"{acknowledged} uploads about {len(proof.people)} people")
