@@ -26,7 +26,10 @@ TOKEN: Final = st.text(ascii_letters + digits + "+/=", min_size=1, max_size=60)
 VALUE: Final = st.text(printable.strip() + " ", max_size=60) | st.text("a ", max_size=9)
 NAMES: Final = st.text(ascii_letters.lower() + digits + "-", min_size=1, max_size=12)
 SEGMENT: Final = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
-MOMENTS: Final = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - bounds of hypothesis have no zone
+# DTZ001: bounds of hypothesis have no zone
+FIRST: Final = datetime(2000, 1, 1)  # noqa: DTZ001
+LAST: Final = datetime(2099, 12, 31)  # noqa: DTZ001
+MOMENTS: Final = st.datetimes(FIRST, LAST, timezones=st.just(UTC))
 
 
 def test_signs_the_example_of_aws() -> None:

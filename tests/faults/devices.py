@@ -23,14 +23,11 @@ from typing import Final
 import httpx
 
 from healthingest_client import AsyncClient, ClientError, MemoryTokens, RetryPolicy
-from healthingest_service.adapters.database.migrate import migrate
 from support.avro_files import write_file
 from support.cutting_proxy import CuttingProxy, cutting_proxy
 from support.deadlines import HANG_SECONDS
-from support.replicas import Replica, replica_settings, say
-from support.servers.postgres import postgres_server
+from support.replicas import Replica, say, started_replicas
 from support.servers.process import work_folder
-from support.servers.versitygw import s3_server
 from support.service_process import environment
 
 MIB: Final = 1024 * 1024
@@ -179,10 +176,10 @@ async def _prove(replicas: list[Replica], devices: Devices, source: random.Rando
     return is_whole and is_revoked and ratio <= MOST_SENT
 
 
-def _admin(words: tuple[str, ...], folder: Path, settings: dict[str, str]) -> None:
+def _admin(words: tuple[str, ...], beside: Replica) -> None:
     subprocess.run(
         [*ADMIN, *words],
-        env=environment(folder, **settings),
+        env=environment(beside.folder, **beside.settings),
         check=True,
         timeout=HANG_SECONDS,
         stdout=subprocess.DEVNULL,
@@ -199,17 +196,11 @@ def prove(count: int, seed: int, max_bytes: int) -> int:
     source = random.Random(seed)  # noqa: S311 - not secret
     with ExitStack() as stack:
         place = stack.enter_context(work_folder(None))
-        database_url = stack.enter_context(stack.enter_context(postgres_server()).database())
-        store = stack.enter_context(s3_server()).new_bucket()
-        asyncio.run(migrate(database_url, timeout_seconds=HANG_SECONDS))
-        settings = replica_settings(database_url, store, place) | LIMITS
-        replicas = [Replica.started(place / name, settings, stack) for name in ("one", "two")]
-        for one in replicas:
-            one.process.wait_until_ready()
+        replicas = started_replicas(stack, place, **LIMITS)
         asyncio.run(_register(f"http://127.0.0.1:{replicas[0].port}"))
         roles = ("--email", EMAIL, "--roles", "manager", "reader")
-        _admin(("study", "create", "--study", STUDY, "--name", "Sleep"), place, settings)
-        _admin(("study", "member", "--study", STUDY, *roles), place, settings)
+        _admin(("study", "create", "--study", STUDY, "--name", "Sleep"), replicas[0])
+        _admin(("study", "member", "--study", STUDY, *roles), replicas[0])
         devices = Devices(place / "devices")
         devices.sizes = {
             f"P-{one}": LARGER * max_bytes if one % 10 == 0 else source.randint(1, max_bytes)

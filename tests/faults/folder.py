@@ -19,15 +19,12 @@ from pathlib import Path
 from typing import Final
 
 from healthingest_client import AsyncClient, TokenFile
-from healthingest_service.adapters.database.migrate import migrate
 from support.cutting_proxy import CuttingProxy, cutting_proxy
 from support.deadlines import HANG_SECONDS
 from support.folder_command import DONE, FolderCommand, make_folder, wrong_uploads
-from support.replicas import Replica, replica_settings, say
+from support.replicas import Replica, say, started_replicas
 from support.results import add_json_option, write_figures
-from support.servers.postgres import postgres_server
 from support.servers.process import work_folder
-from support.servers.versitygw import s3_server
 
 MIB: Final = 1024 * 1024
 CUT_BYTES: Final = 2 * MIB
@@ -108,15 +105,7 @@ def prove(count: int, seed: int, max_bytes: int) -> Upload:
     source = random.Random(seed)  # noqa: S311 - not secret
     with ExitStack() as stack:
         place = stack.enter_context(work_folder(None))
-        database_url = stack.enter_context(stack.enter_context(postgres_server()).database())
-        store = stack.enter_context(s3_server()).new_bucket()
-        asyncio.run(migrate(database_url, timeout_seconds=HANG_SECONDS))
-        settings = replica_settings(database_url, store, place) | {
-            "LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT": "16"
-        }
-        replicas = [Replica.started(place / name, settings, stack) for name in ("one", "two")]
-        for one in replicas:
-            one.process.wait_until_ready()
+        replicas = started_replicas(stack, place, LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT="16")
         folder = place / "measurements"
         files = make_folder(folder, count, max_bytes=max_bytes, seed=seed)
         began = time.monotonic()

@@ -1,13 +1,17 @@
 """API processes on fixed ports that are killed and replaced, as pods are."""
 
+import asyncio
 import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from healthingest_service.adapters.database.migrate import migrate
+from support.deadlines import HANG_SECONDS
+from support.servers.postgres import postgres_server
 from support.servers.process import free_port
-from support.servers.versitygw import S3Server
+from support.servers.versitygw import S3Server, s3_server
 from support.service_process import ServiceProcess, service
 
 
@@ -38,8 +42,19 @@ class Replica:
         self.process.wait_until_ready()
 
 
-def replica_settings(database_url: str, store: S3Server, folder: Path) -> dict[str, str]:
-    """Return settings of replicas that share a database and a bucket, with limits for many."""
+def started_replicas(stack: ExitStack, folder: Path, **limits: str) -> list[Replica]:
+    """Start two replicas that share a new database and a new bucket, with limits for many."""
+    database_url = stack.enter_context(stack.enter_context(postgres_server()).database())
+    store = stack.enter_context(s3_server()).new_bucket()
+    asyncio.run(migrate(database_url, timeout_seconds=HANG_SECONDS))
+    settings = _settings(database_url, store, folder) | limits
+    replicas = [Replica.started(folder / name, settings, stack) for name in ("one", "two")]
+    for one in replicas:
+        one.process.wait_until_ready()
+    return replicas
+
+
+def _settings(database_url: str, store: S3Server, folder: Path) -> dict[str, str]:
     return {
         "DATABASE__URL": database_url,
         "STORE__BUCKET": store.bucket,

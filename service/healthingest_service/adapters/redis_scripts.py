@@ -33,7 +33,12 @@ class RedisScripts:
         self._slots = asyncio.Semaphore(max_connections)
 
     # ANN401: what Lua returns
-    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:  # noqa: ANN401
+    async def run(
+        self,
+        script: str,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+    ) -> Any:  # noqa: ANN401
         """
         Run *script* by its hash, and return its result.
 
@@ -59,9 +64,7 @@ class RedisScripts:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AbstractConnection]:
         """Yield a connection, and keep it if a reply has come for each command."""
-        connection: AbstractConnection = (
-            self._idle.pop() if self._idle else self._pool.make_connection()  # type: ignore[no-untyped-call]
-        )
+        connection = self._idle.pop() if self._idle else self._new()
         try:
             if connection.is_connected and await connection.can_read():
                 await connection.disconnect(nowait=True)  # Redis has closed it
@@ -73,6 +76,10 @@ class RedisScripts:
             await connection.disconnect(nowait=True)
             raise
         self._idle.append(connection)
+
+    def _new(self) -> AbstractConnection:
+        made: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        return made
 
 
 # ANN401: what Lua returns

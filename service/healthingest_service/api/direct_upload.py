@@ -1,9 +1,9 @@
 """
 The operation `createUpload` in front of FastAPI, which each upload would otherwise pay for.
 
-FastAPI's router, dependencies and exception handlers take as long as a statement of the database.
-Guard, handler and answers to errors are those of its route, which the description is made from
-(decision 0104).
+FastAPI's router, dependencies and exception handlers took 7 of 47 parts of the API's processor
+time (decision 0104). Guard, handler and answers to errors are those of its route, which the
+description is made from.
 """
 
 from collections.abc import Sequence

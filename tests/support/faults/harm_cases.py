@@ -23,7 +23,8 @@ def harm_cases(world: World) -> list[Case]:
     proxies = world.proxies
     put = (f"PUT /{world.servers.store.bucket}/raw/".encode(),)
     # Each is one statement; the first of an upload has the key of the object.
-    begin, complete = (b"raw/HeartRateRecord/",), (b"health.processing.",)
+    begin = (b"raw/HeartRateRecord/",)
+    complete = (b"health.processing.",)
     publish = (b"health.processing.",)
     harms = [
         *(("store", proxies.store, put, harm) for harm in Harm if harm is not Harm.ANSWER),
