@@ -120,6 +120,9 @@ bench-study-cost: setup servers ## measure what study, subject, consent and audi
 bench-relay: setup servers ## measure the processor time of the relay for a message, beside an earlier commit (BEFORE=b10acb5 ROUNDS=5)
 	PYTHONPATH=tests $(BIN)/python bench/relay.py --rounds $(or $(ROUNDS),5) $(if $(BEFORE),--before $(BEFORE))
 
+bench-processes: setup servers ## measure two API processes beside one, each with a share of a core (ROUNDS=8 SHARE=0.3)
+	PYTHONPATH=tests $(BIN)/python bench/api_processes.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SHARE),--share $(SHARE))
+
 bench-limiter: setup servers ## measure the processor time of counting a request in Redis, beside an earlier commit (BEFORE=b10acb5 ROUNDS=5)
 	PYTHONPATH=tests $(BIN)/python bench/limiter.py --rounds $(or $(ROUNDS),5) $(if $(BEFORE),--before $(BEFORE))
 
