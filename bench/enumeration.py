@@ -114,22 +114,29 @@ def measure(where: Installation, count: int) -> dict[str, float | None]:
     ratios: dict[str, float | None] = {}
     print(f"{'path':30} {'id':20} {'median ms':>9} {'ratio':>6}")
     for path, ids in where.paths.items():
-        took: dict[str, list[float]] = {kind: [] for kind in ids}
-        answers: dict[str, Any] = {}
-        for number in range(count):
-            for kind in random.Random(number).sample(list(ids), len(ids)):  # noqa: S311 - an order
-                began = time.perf_counter()
-                answer = where.stranger.get(path.format(ids[kind][number]))
-                took[kind].append(time.perf_counter() - began)
-                answers[kind] = _told(answer)
-        assert len({str(one) for one in answers.values()}) == 1, answers
-        medians = {kind: statistics.median(found) for kind, found in took.items()}
+        medians = _medians(where.stranger, path, ids, count)
         for kind, median in medians.items():
             ratio = median / medians[_UNKNOWN]
             ratios[f"{path} {kind}"] = ratio
             result = "" if abs(ratio - 1) <= _AIM else f"  MISSED: aim {1 - _AIM} to {1 + _AIM}"
             print(f"{path:30} {kind:20} {median * 1000:9.2f} {ratio:6.3f}{result}")
     return ratios | {"largest_deviation": max(abs(one - 1) for one in ratios.values() if one)}
+
+
+def _medians(
+    stranger: httpx.Client, path: str, ids: Mapping[str, Sequence[str]], count: int
+) -> dict[str, float]:
+    """Return the median seconds of an answer for each kind of id; all must say the same."""
+    took: dict[str, list[float]] = {kind: [] for kind in ids}
+    answers: dict[str, Any] = {}
+    for number in range(count):
+        for kind in random.Random(number).sample(list(ids), len(ids)):  # noqa: S311 - an order
+            began = time.perf_counter()
+            answer = stranger.get(path.format(ids[kind][number]))
+            took[kind].append(time.perf_counter() - began)
+            answers[kind] = _told(answer)
+    assert len({str(one) for one in answers.values()}) == 1, answers
+    return {kind: statistics.median(found) for kind, found in took.items()}
 
 
 def _told(answer: httpx.Response) -> tuple[int, dict[str, Any]]:

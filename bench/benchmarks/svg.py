@@ -39,7 +39,8 @@ _PLOT_RIGHT: Final = 24
 def bars(title: str, unit: str, groups: Mapping[str, Mapping[str, float | None]]) -> str:
     """Return horizontal bars: a group for each x, in it a bar for each server with a figure."""
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
-    most = max([value for group in groups.values() for value in group.values() if value] or [1.0])
+    figures = [value or 0.0 for group in groups.values() for value in group.values()]
+    most = max(figures, default=0.0) or 1.0
     scale = (_WIDTH - _LEFT - _RIGHT) / most
     y = _TOP
     parts: list[str] = []
@@ -64,25 +65,9 @@ def lines(title: str, unit: str, x_title: str, curves: Mapping[str, Points]) -> 
     points = [point for curve in curves.values() for point in curve]
     axis = _Axis([x for x, _ in points], max([y for _, y in points] or [1.0]) or 1.0)
     bottom = _TOP + _PLOT_HEIGHT
-    corner = f"M{_PLOT_LEFT} {_TOP}V{bottom}H{_WIDTH - _PLOT_RIGHT}"
-    parts = [f'<path d="{corner}" fill="none" stroke="#777"/>']
-    parts += [
-        _text(axis.across(x), bottom + 16, number(x), anchor="middle", size=11)
-        for x in dict.fromkeys(sorted(x for x, _ in points))
-    ]
-    for part in (0.0, 0.5, 1.0):
-        value = axis.most * part
-        height = axis.down(value)
-        parts.append(_text(_PLOT_LEFT - 6, height + 4, number(value), anchor="end", size=11))
-    for name, curve in curves.items():
-        colour = COLOURS[list(curves).index(name) % len(COLOURS)]
-        places = [(axis.across(x), axis.down(y)) for x, y in curve]
-        path = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [
-            f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{colour}"/>'
-            for across, down in places
-        ]
+    parts = _axes(axis, sorted({x for x, _ in points}))
+    for place, curve in enumerate(curves.values()):
+        parts += _line(axis, curve, COLOURS[place % len(COLOURS)])
     parts.append(_text(_WIDTH / 2, bottom + 34, x_title, anchor="middle"))
     legend = _legend(list(curves), bottom + 44)
     return _picture(f"{title}, {unit}", bottom + 44 + _LEGEND, [*parts, *legend])
@@ -107,6 +92,33 @@ class _Axis:
     def down(self, y: float) -> float:
         """Return the vertical place."""
         return _TOP + _PLOT_HEIGHT * (1 - y / self.most)
+
+
+def _axes(axis: _Axis, xs: Sequence[float]) -> list[str]:
+    bottom = _TOP + _PLOT_HEIGHT
+    corner = f"M{_PLOT_LEFT} {_TOP}V{bottom}H{_WIDTH - _PLOT_RIGHT}"
+    parts = [
+        f'<path d="{corner}" fill="none" stroke="#777"/>',
+        *(_text(axis.across(x), bottom + 16, number(x), anchor="middle", size=11) for x in xs),
+    ]
+    for part in (0.0, 0.5, 1.0):
+        value = axis.most * part
+        height = axis.down(value)
+        parts.append(_text(_PLOT_LEFT - 6, height + 4, number(value), anchor="end", size=11))
+    return parts
+
+
+def _line(axis: _Axis, curve: Points, colour: str) -> list[str]:
+    places = [(axis.across(x), axis.down(y)) for x, y in curve]
+    path = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
+    circles = [
+        f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{colour}"/>'
+        for across, down in places
+    ]
+    return [
+        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
+        *circles,
+    ]
 
 
 def number(value: float) -> str:

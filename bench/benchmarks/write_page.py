@@ -10,6 +10,7 @@ with 1 if there is one.
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,15 +35,19 @@ def main() -> int:
     differing = [path for path, text in wanted.items() if _text(path) != text]
     left_over = [path for path in RESULTS.glob("*.svg") if path not in wanted]
     if not options.check:
-        RESULTS.mkdir(exist_ok=True)
-        for path in differing:
-            path.write_text(wanted[path], encoding="utf-8")
-        for path in left_over:
-            path.unlink()
+        _write({path: wanted[path] for path in differing}, left_over)
         return 0
     for path in [*differing, *left_over]:
         sys.stdout.write(f"{path.relative_to(ROOT)} differs: make benchmarks-page\n")
     return 1 if differing or left_over else 0
+
+
+def _write(files: Mapping[Path, str], left_over: Sequence[Path]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    for path in left_over:
+        path.unlink()
 
 
 def stored_runs() -> dict[str, Run]:

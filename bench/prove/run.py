@@ -66,14 +66,7 @@ class Ended:
 
 def main() -> int:
     """Run it; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(_MAX_SEED))
-    parser.add_argument("--minutes", type=float, default=20.0, help="of the whole run")
-    parser.add_argument("--only", nargs="*", default=(), help="ids of measurements")
-    options = parser.parse_args()
-    unknown = set(options.only) - {one.id for one in MEASUREMENTS}
-    if unknown:
-        parser.error(f"no measurement is called {', '.join(sorted(unknown))}")
+    options = _options()
     chosen = [one for one in MEASUREMENTS if not options.only or one.id in options.only]
     FOLDER.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -91,6 +84,18 @@ def main() -> int:
     print(f"{summary(results)}; {time.monotonic() - began:.0f} s; seed {options.seed}")
     print(f"written to {FOLDER.relative_to(ROOT)}/claims.md and claims.json")
     return 1 if any(one.state is State.FAIL for one in results) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(_MAX_SEED))
+    parser.add_argument("--minutes", type=float, default=20.0, help="of the whole run")
+    parser.add_argument("--only", nargs="*", default=(), help="ids of measurements")
+    options = parser.parse_args()
+    unknown = set(options.only) - {one.id for one in MEASUREMENTS}
+    if unknown:
+        parser.error(f"no measurement is called {', '.join(sorted(unknown))}")
+    return options
 
 
 def machine() -> dict[str, Any]:

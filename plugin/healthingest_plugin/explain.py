@@ -367,6 +367,15 @@ def _notes(snapshot: Snapshot) -> Iterable[str]:
         yield "whether an operator works is unknown: you may not read its Deployment"
     if snapshot.namespace_terminates:
         yield f"namespace {snapshot.namespace} is being deleted"
+    yield from _optional_conditions(snapshot)
+    drifted = snapshot.conditions.get(ConditionType.DRIFTED.value) or {}
+    if drifted.get("status") == "True":
+        yield f"Drifted is True: {drifted['message']}"
+    for left in snapshot.status.get("leftBehind") or ():
+        yield f"left behind on the broker: {left}"
+
+
+def _optional_conditions(snapshot: Snapshot) -> Iterable[str]:
     optional = (ConditionType.CACHE_READY, ConditionType.READER_READY, ConditionType.ROUTE_READY)
     for kind in (found.value for found in optional):
         entry = snapshot.conditions.get(kind) or {}
@@ -375,8 +384,3 @@ def _notes(snapshot: Snapshot) -> Iterable[str]:
                 f"{kind} is False ({entry['reason']}): {entry['message']}."
                 " Ready does not depend on it"
             )
-    drifted = snapshot.conditions.get(ConditionType.DRIFTED.value) or {}
-    if drifted.get("status") == "True":
-        yield f"Drifted is True: {drifted['message']}"
-    for left in snapshot.status.get("leftBehind") or ():
-        yield f"left behind on the broker: {left}"

@@ -8,6 +8,7 @@ reconciliation follows.
 """
 
 import hashlib
+from collections.abc import Set as AbstractSet
 from dataclasses import astuple, dataclass
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from typing_extensions import override
 from healthingest_contract.conditions import ConditionType
 from healthingest_operator.api.healthingest import HealthIngest, Key
 from healthingest_operator.api.manifest import Manifest, ManifestView
+from healthingest_operator.api.v1alpha1 import HealthIngestSpec
 from healthingest_operator.reconcile.credentials.user_secrets import Credentials, credentials
 from healthingest_operator.reconcile.errors import ClusterError, DependencyError
 from healthingest_operator.reconcile.ports import (
@@ -156,11 +158,16 @@ def _is_settled(owner: HealthIngest, status: ManifestView) -> bool:
     held = {entry["type"] for entry in status.get("conditions") or () if entry["status"] == "True"}
     ready = ConditionType.READY in held and ConditionType.DRIFTED not in held
     current = status.get("observedGeneration") == owner.generation and not status.get("leftBehind")
+    return ready and current and _is_watched(owner.spec, held)
+
+
+def _is_watched(spec: HealthIngestSpec, held: AbstractSet[str]) -> bool:
+    """Whether a watch reports each change that could make one of its parts work or fail."""
     # No watch reports that the Gateway API is installed.
-    routed = owner.spec.http_route is None or ConditionType.ROUTE_READY in held
-    reads = owner.spec.object_store.reader_secret_ref is None or ConditionType.READER_READY in held
+    routed = spec.http_route is None or ConditionType.ROUTE_READY in held
+    reads = spec.object_store.reader_secret_ref is None or ConditionType.READER_READY in held
     # The ConfigMap with the schemas belongs to the user, so no watch reports its changes.
-    return ready and current and routed and reads and owner.spec.schemas.config_map_ref is None
+    return routed and reads and spec.schemas.config_map_ref is None
 
 
 def _value_of(part: _Part | DependencyError) -> _Part:

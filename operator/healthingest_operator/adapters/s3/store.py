@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -313,11 +313,8 @@ async def _exists(client: Any, bucket: str) -> bool:  # noqa: ANN401 - botocore 
 async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
     value = step.value
     match step.capability:
-        case Capability.TAGGING if not value:
-            await client.delete_bucket_tagging(Bucket=bucket)
         case Capability.TAGGING:
-            tags = [{"Key": name, "Value": text} for name, text in sorted(value.items())]
-            await client.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+            await _tag(client, bucket, value)
         case Capability.VERSIONING:
             await client.put_bucket_versioning(
                 Bucket=bucket, VersioningConfiguration={"Status": value}
@@ -327,12 +324,8 @@ async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
             await client.put_bucket_encryption(
                 Bucket=bucket, ServerSideEncryptionConfiguration=rules
             )
-        case Capability.LIFECYCLE if not value:
-            await client.delete_bucket_lifecycle(Bucket=bucket)
         case Capability.LIFECYCLE:
-            await client.put_bucket_lifecycle_configuration(
-                Bucket=bucket, LifecycleConfiguration={"Rules": value}
-            )
+            await _set_lifecycle(client, bucket, value)
         case Capability.PUBLIC_ACCESS_BLOCK:
             await client.put_public_access_block(
                 Bucket=bucket, PublicAccessBlockConfiguration=value
@@ -341,6 +334,25 @@ async def _change(client: Any, bucket: str, step: Step) -> None:  # noqa: ANN401
             await client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=value)
         case Capability.CHECKSUMS:
             pass
+
+
+# ANN401: botocore creates the class
+async def _tag(client: Any, bucket: str, tags: Mapping[str, str]) -> None:  # noqa: ANN401
+    if not tags:
+        await client.delete_bucket_tagging(Bucket=bucket)
+        return
+    listed = [{"Key": name, "Value": text} for name, text in sorted(tags.items())]
+    await client.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": listed})
+
+
+# ANN401: botocore creates the class
+async def _set_lifecycle(client: Any, bucket: str, rules: Sequence[Any]) -> None:  # noqa: ANN401
+    if not rules:
+        await client.delete_bucket_lifecycle(Bucket=bucket)
+        return
+    await client.put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration={"Rules": rules}
+    )
 
 
 # ANN401: botocore creates the class
