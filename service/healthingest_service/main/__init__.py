@@ -5,7 +5,3 @@ The composition root: the only place that reads settings and knows concrete clas
 `runtime` opens the adapters that every process needs; `api`, `relay` and `janitor` add their own.
 `decorators` lets tests wrap ports.
 """
-
-from healthingest_service.main.cli import main
-
-__all__ = ["main"]

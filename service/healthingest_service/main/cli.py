@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -52,6 +53,8 @@ from healthingest_service.uploads.announcing import ANNOUNCEMENTS
 UNKNOWN_SETTINGS: Final = "unknown_settings"
 _METRICS_GRACEFUL_SECONDS: Final = 1
 _CHECK_SECONDS: Final = 2.0
+_COLLECTED_OBJECTS: Final = 10_000
+"""New objects after which the garbage collector runs; Python's 700 come with ten uploads."""
 _PROCESSES: Final = {
     "serve": frozenset({"api", "relay", "janitor"}),
     "api": frozenset({"api"}),
@@ -162,6 +165,8 @@ async def run(
         else:
             health = _health(runtime, checks)
             work.append(health.run)
+        gc.freeze()  # what was made until now stays until the end
+        gc.set_threshold(_COLLECTED_OBJECTS)
         await run_until(stop, work, _serve_metrics(runtime, health, process))
 
 
