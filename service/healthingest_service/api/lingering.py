@@ -1,7 +1,10 @@
-"""A lingering close: the connection closes without losing the response."""
+"""A lingering close, which does not lose the response, and responses sent by one system call."""
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
+
+_GATHER_BYTES: Final = 64 * 1024
 
 
 class LingeringTransport:
@@ -12,6 +15,9 @@ class LingeringTransport:
     read the response. So `close` ends only the server's side. The connection closes when the peer
     has ended its side too, or after *linger_seconds*. The protocol discards bytes that arrive
     meanwhile.
+
+    What is written in one iteration of the event loop, such as the head and the body of a response,
+    is sent by one system call.
     """
 
     def __init__(
@@ -25,12 +31,15 @@ class LingeringTransport:
         self._may_be_sending = may_be_sending
         self._linger_seconds = linger_seconds
         self._timer: asyncio.TimerHandle | None = None
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
         self.is_ending = False
 
     def close(self) -> None:
         """Flush the write buffer, then close as the class describes."""
         if self.is_closing():
             return
+        self._flush()
         self.is_ending = True
         if not self._may_be_sending():
             self._transport.close()
@@ -44,10 +53,12 @@ class LingeringTransport:
     def abort(self) -> None:
         """Close at once; the write buffer is discarded."""
         self.is_ending = True
+        self._gathered = []
         self._transport.abort()
 
     def closed(self) -> None:
         """Cancel the timer, after the connection has closed."""
+        self._gathered = []
         if self._timer is not None:
             self._timer.cancel()
 
@@ -57,7 +68,20 @@ class LingeringTransport:
 
     def write(self, data: bytes) -> None:
         """See `asyncio.WriteTransport.write`."""
-        self._transport.write(data)
+        if not data:
+            return
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        if self._gathered_bytes >= _GATHER_BYTES:  # a body in many pieces must not stay in memory
+            self._flush()
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._gathered_bytes = 0
+        if gathered and not self._transport.is_closing():
+            self._transport.writelines(gathered)
 
     def pause_reading(self) -> None:
         """See `asyncio.ReadTransport.pause_reading`."""

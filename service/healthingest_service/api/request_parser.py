@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import h11
+from h11._readers import ContentLengthReader
 
 BAD_REQUEST: Final = "bad-request"
 HEAD_TOO_LARGE: Final = "head-too-large"
@@ -77,6 +78,7 @@ class RequestParser(h11.Connection):
         super().__init__(h11.SERVER, limits.head_bytes)
         self.refusal: str | None = None
         self._limits = limits
+        self._whole = b""
 
     @property
     def is_idle(self) -> bool:
@@ -87,6 +89,21 @@ class RequestParser(h11.Connection):
     def awaits_body(self) -> bool:
         """Whether the client may still be sending the body of a request."""
         return self.their_state is h11.SEND_BODY
+
+    def receive_data(self, data: bytes) -> None:
+        """
+        Add received bytes, as h11 does.
+
+        Bytes that belong to a body of known length as a whole do not pass h11's buffer, which would
+        copy them twice.
+        """
+        whole, self._whole = self._whole, b""
+        if whole:
+            super().receive_data(whole)
+        if self._is_of_body(data):
+            self._whole = data
+        else:
+            super().receive_data(data)
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return the next event, as h11 does, within the limits of this service."""
@@ -125,7 +142,18 @@ class RequestParser(h11.Connection):
         self._refuse_if(framing_refusal(event, received[: len(received) - len(left)]))
         return _in_origin_form(event)
 
+    def _is_of_body(self, data: bytes) -> bool:
+        reader = self._reader
+        if self._receive_buffer or not isinstance(reader, ContentLengthReader):
+            return False
+        # h11 has no public name for what is left of a body.
+        return self.awaits_body and 0 < len(data) <= reader._remaining  # noqa: SLF001
+
     def _next_of_body(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        whole, self._whole = self._whole, b""
+        if whole and isinstance(self._reader, ContentLengthReader):
+            self._reader._remaining -= len(whole)  # noqa: SLF001
+            return h11.Data(data=whole)
         event = super().next_event()
         if isinstance(event, h11.EndOfMessage):
             size_bytes = sum(len(name) + len(value) for name, value in event.headers)

@@ -103,3 +103,58 @@ def test_an_answer_before_the_body_is_the_last() -> None:
     assert written is not None
     assert b"Connection: close\r\n" in written.title().replace(b"Close", b"close")
     assert b"keep-alive" not in written.lower()
+
+
+def test_a_body_of_known_length_is_passed_on_without_a_copy() -> None:
+    """h11's buffer, which copies it twice, gets what is not of the body alone."""
+    parser = RequestParser(LIMITS)
+    parser.receive_data(POST + b"Content-Length: 5\r\n\r\n")
+    while parser.next_event() is not h11.NEED_DATA:
+        pass
+    piece = bytes(bytearray(b"abc"))
+    parser.receive_data(piece)
+    event = parser.next_event()
+    assert isinstance(event, h11.Data)
+    assert event.data is piece
+    parser.receive_data(b"deGET")
+    rest = parser.next_event()
+    assert isinstance(rest, h11.Data)
+    assert bytes(rest.data) == b"de"
+    assert isinstance(parser.next_event(), h11.EndOfMessage)
+    assert parser.trailing_data == (b"GET", False)
+
+
+@pytest.mark.parametrize("read_after", ["each", "all"])
+@given(cuts=CUTS)
+def test_what_follows_a_body_is_the_next_request(read_after: str, cuts: set[int]) -> None:
+    """Whatever the packets, and whether events are read after each one or after the last one."""
+    body = b"b" * 900
+    said = POST + b"Content-Length: 900\r\n\r\n" + body + b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
+    parser = RequestParser(LIMITS)
+    seen: list[h11.Event] = []
+    at = [0, *sorted(cut for cut in cuts if cut < len(said)), len(said)]
+    has_head = False
+    for start, end in pairwise(at):
+        parser.receive_data(said[start:end])
+        if (
+            read_after == "each" or not has_head
+        ):  # a head has to be read before more than its limit came
+            seen += events_of(parser)
+            has_head = any(isinstance(event, h11.Request) for event in seen)
+    seen += events_of(parser)
+    assert b"".join(bytes(one.data) for one in seen if isinstance(one, h11.Data)) == body
+    assert isinstance(seen[-1], h11.EndOfMessage)
+    parser.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+    parser.send(h11.EndOfMessage())
+    parser.start_next_cycle()
+    following = parser.next_event()
+    assert isinstance(following, h11.Request)
+    assert following.target == b"/next"
+
+
+def events_of(parser: RequestParser) -> list[h11.Event]:
+    """The events until more bytes or an answer are needed."""
+    found = []
+    while not isinstance(event := parser.next_event(), type):
+        found.append(event)
+    return found
