@@ -48,6 +48,7 @@ from healthingest_service.uploads.errors import (
     UploadNotFoundError,
 )
 from healthingest_service.uploads.model import IdempotencyKey, Upload
+from healthingest_service.uploads.removal import removal
 from support.deadlines import HANG_SECONDS
 from support.erasure_points import EndedError, EndsAt, ErasurePoint
 from support.erasures import KEYS, LEASE_SECONDS, PSEUDONYM, RULES, ErasureWorld
@@ -99,6 +100,20 @@ async def test_a_subject_is_erased(world: ErasureWorld) -> None:
     assert found is not None
     assert (found.state, found.consent) == (SubjectState.ERASED, None)
     assert await world.erasures.request_subject(SLUG, PSEUDONYM, by=None) == done
+
+
+async def test_an_object_that_comes_after_its_erasure_goes(world: ErasureWorld) -> None:
+    """Its process stood still for longer than its lease, and stores it when it goes on."""
+    about = await world.enrol(PSEUDONYM)
+    new = upload(b"late", about=about)
+    await world.ledger.begin(new, idempotency_key=None, lease_seconds=60)
+    world.clock.move(61)
+    await world.finish(await world.erasures.request_subject(SLUG, PSEUDONYM, by=None))
+    await world.put(new, b"late")
+    with pytest.raises(UploadErasedError) as refused:
+        await world.ledger.complete(new.id, message(new), stored_at=world.clock.now)
+    await world.ledger.abandon(new.id, remove=removal(world.store, new, refused.value))
+    assert await world.store.remains(new.receipt.object_key) == 0
 
 
 async def test_credentials_of_a_subject_go(world: ErasureWorld) -> None:

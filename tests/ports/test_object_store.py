@@ -17,6 +17,7 @@ from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.s3.store import S3Store, open_s3_store
 from healthingest_service.studies.errors import SubjectErasedError, SubjectWithdrawnError
 from healthingest_service.uploads.errors import (
+    LedgerUnavailableError,
     ObjectLockedError,
     ObjectLostError,
     StoreRefusedError,
@@ -102,6 +103,25 @@ class TestObjectStore:
         assert [await store.erase(key) for _ in range(2)] == [1, 0]
         assert (await store.remains(key), await store.head(key)) == (0, None)
         assert await store.remains(other) == 1
+
+    @pytest.mark.parametrize("size_bytes", [1, 2 * PART_BYTES + 1])
+    async def test_stores_nothing_after_the_lease(
+        self, store: ObjectStore, key: str, tmp_path: Path, size_bytes: int
+    ) -> None:
+        """
+        Its process stood still before, and its row is gone.
+
+        The object would stay without a row, also if its subject was erased meanwhile.
+        """
+        content = b"x" * size_bytes
+        late = NewObject(key, file(tmp_path, content), size_bytes, sha256(content))
+
+        async def lost() -> None:
+            raise LedgerUnavailableError
+
+        with pytest.raises(LedgerUnavailableError):
+            await store.put(late, heartbeat=lost)
+        assert (await store.remains(key), await store.head(key)) == (0, None)
 
     @pytest.mark.parametrize(
         "size_bytes", [0, 1, 100_000, 3_000_001, 2 * PART_BYTES, 2 * PART_BYTES + 1]

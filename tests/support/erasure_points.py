@@ -6,44 +6,46 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+PREFIX = "erasure_"
+"""Of all points, so that none has the name of a point of an upload."""
 _SECOND = "second_"
 
 
 class ErasurePoint(StrEnum):
     """Before and after each call of a port, named by its method, in the order of the steps."""
 
-    BEFORE_TAKE = "before_take"
-    AFTER_TAKE = "after_take"
-    BEFORE_SUBJECTS = "before_subjects"
-    AFTER_SUBJECTS = "after_subjects"
-    BEFORE_PUT = "before_put"
-    AFTER_PUT = "after_put"
-    BEFORE_RENEW = "before_renew"
-    AFTER_RENEW = "after_renew"
-    BEFORE_BATCH = "before_batch"
-    AFTER_BATCH = "after_batch"
-    BEFORE_SECOND_PUT = "before_second_put"
-    AFTER_SECOND_PUT = "after_second_put"
-    BEFORE_SECOND_RECORD = "before_second_record"
-    AFTER_SECOND_RECORD = "after_second_record"
-    BEFORE_ERASE = "before_erase"
-    AFTER_ERASE = "after_erase"
-    BEFORE_SECOND_ERASE = "before_second_erase"
-    AFTER_SECOND_ERASE = "after_second_erase"
-    BEFORE_FORGET = "before_forget"
-    AFTER_FORGET = "after_forget"
-    BEFORE_SECOND_FORGET = "before_second_forget"
-    AFTER_SECOND_FORGET = "after_second_forget"
-    BEFORE_CLOSE_SUBJECTS = "before_close_subjects"
-    AFTER_CLOSE_SUBJECTS = "after_close_subjects"
-    BEFORE_KEYS = "before_keys"
-    AFTER_KEYS = "after_keys"
-    BEFORE_REMAINS = "before_remains"
-    AFTER_REMAINS = "after_remains"
-    BEFORE_LEFTOVERS = "before_leftovers"
-    AFTER_LEFTOVERS = "after_leftovers"
-    BEFORE_FINISH = "before_finish"
-    AFTER_FINISH = "after_finish"
+    BEFORE_TAKE = "erasure_before_take"
+    AFTER_TAKE = "erasure_after_take"
+    BEFORE_SUBJECTS = "erasure_before_subjects"
+    AFTER_SUBJECTS = "erasure_after_subjects"
+    BEFORE_PUT = "erasure_before_put"
+    AFTER_PUT = "erasure_after_put"
+    BEFORE_RENEW = "erasure_before_renew"
+    AFTER_RENEW = "erasure_after_renew"
+    BEFORE_BATCH = "erasure_before_batch"
+    AFTER_BATCH = "erasure_after_batch"
+    BEFORE_SECOND_PUT = "erasure_before_second_put"
+    AFTER_SECOND_PUT = "erasure_after_second_put"
+    BEFORE_SECOND_RECORD = "erasure_before_second_record"
+    AFTER_SECOND_RECORD = "erasure_after_second_record"
+    BEFORE_ERASE = "erasure_before_erase"
+    AFTER_ERASE = "erasure_after_erase"
+    BEFORE_SECOND_ERASE = "erasure_before_second_erase"
+    AFTER_SECOND_ERASE = "erasure_after_second_erase"
+    BEFORE_FORGET = "erasure_before_forget"
+    AFTER_FORGET = "erasure_after_forget"
+    BEFORE_SECOND_FORGET = "erasure_before_second_forget"
+    AFTER_SECOND_FORGET = "erasure_after_second_forget"
+    BEFORE_CLOSE_SUBJECTS = "erasure_before_close_subjects"
+    AFTER_CLOSE_SUBJECTS = "erasure_after_close_subjects"
+    BEFORE_KEYS = "erasure_before_keys"
+    AFTER_KEYS = "erasure_after_keys"
+    BEFORE_REMAINS = "erasure_before_remains"
+    AFTER_REMAINS = "erasure_after_remains"
+    BEFORE_LEFTOVERS = "erasure_before_leftovers"
+    AFTER_LEFTOVERS = "erasure_after_leftovers"
+    BEFORE_FINISH = "erasure_before_finish"
+    AFTER_FINISH = "erasure_after_finish"
 
 
 class EndedError(Exception):
@@ -54,11 +56,12 @@ class EndsAt:
     """
     Ends the process at one point, once: no later call of its ports has an effect.
 
-    A point is `before_` or `after_`, `second_` if the first call passes, and the method.
+    After the prefix a point is `before_` or `after_`, `second_` if the first call passes, and the
+    method.
     """
 
     def __init__(self, point: str) -> None:
-        self._moment, _, step = point.partition("_")
+        self._moment, _, step = point.removeprefix(PREFIX).partition("_")
         self._method = step.removeprefix(_SECOND)
         self._left = 2 if step.startswith(_SECOND) else 1
         self.has_ended = False

@@ -64,6 +64,7 @@ class MemoryStore(ObjectStore):
         """
         fault = self.faults.pop(0) if self.faults else "none"
         content = await asyncio.to_thread(new.path.read_bytes)
+        await heartbeat()
         for step in self.meanwhile:
             await step()
             await heartbeat()

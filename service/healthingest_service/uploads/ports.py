@@ -136,8 +136,9 @@ class ObjectStore(Protocol):
 
         A copy is verified against the hash. The store may also hard-link the file instead of
         copying it, so the caller must not write to the file afterwards. Calling again with the same
-        bytes changes nothing. The store calls *heartbeat* at least once in each of its deadlines.
-        A call that ends early, also by cancellation, leaves no part of an object.
+        bytes changes nothing. The store calls *heartbeat* before the object can appear, so that no
+        process stores it after its lease, and at least once in each of its deadlines. A call that
+        ends early, also by cancellation, leaves no part of an object.
 
         Raises:
             StoreUnavailableError: no clear answer; the object may be stored.
@@ -290,6 +291,7 @@ class Ledger(Protocol):
             UploadNotFoundError: the row does not exist any more.
             SubjectWithdrawnError, SubjectErasedError: the subject has left the study meanwhile; the
                 row stays `storing`.
+            UploadErasedError: the upload was erased, after its lease had expired.
             LedgerUnavailableError: unclear whether it was committed; repeating is safe.
         """
         ...
@@ -302,7 +304,8 @@ class Ledger(Protocol):
         before becomes `lost` again, because its client has a receipt.
 
         *remove* removes the object. It is called only for a row in state `storing`, and nobody can
-        complete the upload meanwhile, so no object of a successful upload is removed.
+        complete the upload meanwhile, so no object of a successful upload is removed. It is also
+        called for an upload that was erased: its process may have stored the object after that.
 
         Raises:
             LedgerUnavailableError: unclear whether the row was removed; repeating is safe.

@@ -20,6 +20,7 @@ from healthingest_service.main.decorators import (
     ResumablePorts,
     UploadPorts,
 )
+from support.erasure_points import PREFIX
 from support.faults.announcing import FaultyOutbox, FaultyPublisher
 from support.faults.answering import FaultyAnswers
 from support.faults.points import VARIABLE, Faults
@@ -71,9 +72,9 @@ def decorators(faults: Faults) -> Decorators:
 
     def erasure(ports: ErasurePorts) -> ErasurePorts:
         return ErasurePorts(
-            work=with_points(ports.work, faults),
-            store=with_points(ports.store, faults),
-            log=with_points(ports.log, faults),
+            work=with_points(ports.work, faults, prefix=PREFIX),
+            store=with_points(ports.store, faults, prefix=PREFIX),
+            log=with_points(ports.log, faults, prefix=PREFIX),
         )
 
     def app(inner: ASGIApp) -> ASGIApp:

@@ -1,7 +1,7 @@
 """What is left on the disks of all servers and processes after an erasure."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,26 @@ class Leftovers:
         found[ACCESS_LOG] = {ACCESS_LOG_FILE: count} if count else {}
         found[SERVICE] = found_below(self.world.folder, wanted, before=allowed)
         return found
+
+    def requests_about(self, files: Iterable[str]) -> list[str]:
+        """Return the lines of the access log about objects, by their path below the store."""
+        log = _folder(self.world.servers.store.process) / ACCESS_LOG_FILE
+        names = {Path(file).name for file in files}
+        if not names:
+            return []
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [line for line in lines if any(name in line for name in names)]
+
+    async def relations(self, files: Iterable[str]) -> list[str]:
+        """Return the table or index of each file of the database, or the name of the file."""
+        connection = await asyncpg.connect(self.world.database_url, timeout=10)
+        try:
+            statement = "SELECT relname, pg_relation_filenode(oid) FROM pg_class"
+            found = await connection.fetch(statement)
+        finally:
+            await connection.close()
+        names = {str(number): name for name, number in found}
+        return [f"{file}: {names.get(Path(file).name.partition('.')[0], '?')}" for file in files]
 
     def control(self) -> dict[str, int]:
         """Return the number of occurrences of the kept people where their data must be."""

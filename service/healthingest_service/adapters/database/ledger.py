@@ -304,6 +304,9 @@ class DatabaseLedger(Ledger):
             self._engine, timeout_seconds=self._timeout_seconds, writes=False
         ) as connection:
             row = (await connection.execute(wanted)).first()
+            is_erased = row is None and await _is_tombstone(connection, upload_id)
+        if is_erased:
+            raise UploadErasedError
         if row is None:
             raise UploadNotFoundError
         if row.state == UploadState.STORING:
@@ -315,7 +318,8 @@ class DatabaseLedger(Ledger):
         async with transaction(self._engine, timeout_seconds=self._timeout_seconds) as connection:
             if remove is not None:
                 locked = select(UploadRow.id).where(*storing).with_for_update()
-                if (await connection.execute(locked)).first() is None:
+                is_there = (await connection.execute(locked)).first() is not None
+                if not is_there and not await _is_tombstone(connection, upload_id):
                     return
                 await remove()
             await connection.execute(delete(UploadRow).where(*storing, UploadRow.lost_at.is_(None)))
@@ -393,6 +397,11 @@ class DatabaseLedger(Ledger):
                 )
         except ProgrammingError as error:  # the table or the permission is missing
             raise LedgerUnavailableError from error
+
+
+async def _is_tombstone(connection: AsyncConnection, upload_id: UploadId) -> bool:
+    this = select(TombstoneRow.id).where(TombstoneRow.id == upload_id)
+    return (await connection.execute(this)).first() is not None
 
 
 def _refusal_to_complete(row: Row[Any]) -> UploadError | StudyError:

@@ -93,6 +93,7 @@ class S3Store(ObjectStore):
         if new.size_bytes > self._part_bytes:
             await MultipartPut(self.bucket, new, self._part_bytes, self._undoing).run(heartbeat)
             return
+        await heartbeat()
         try:
             async with asyncio.timeout(self.bucket.timeout_seconds):
                 await self._put_until_clear(new)
