@@ -116,6 +116,22 @@ async def test_an_object_that_comes_after_its_erasure_goes(world: ErasureWorld) 
     assert await world.store.remains(new.receipt.object_key) == 0
 
 
+async def test_no_statistics_of_an_empty_table_name_a_person(world: ErasureWorld) -> None:
+    """ANALYZE keeps those of a table that became empty, such as the outbox."""
+    if not is_postgresql(world.engine):
+        pytest.skip("SQLite has statistics of indexes alone, without values")
+    about = await world.enrol(PSEUDONYM)
+    for number in range(3):
+        await world.upload(f"{number}".encode(), about=about, key=IdempotencyKey(f"{number}"))
+    async with transaction(world.engine, timeout_seconds=20) as connection:
+        await connection.execute(text("ANALYZE"))
+        found = await connection.execute(text("SELECT tablename, attname FROM pg_stats"))
+        known = {tuple(row) for row in found}
+    assert ("outbox", "routing_key") in known
+    naming = {("outbox", "body"), ("outbox", "headers"), ("idempotency_key", "key")}
+    assert not naming & known
+
+
 async def test_credentials_of_a_subject_go(world: ErasureWorld) -> None:
     """Its device tokens and enrolment codes name its pseudonym; those of others stay."""
     account = uuid4()
