@@ -60,8 +60,8 @@ faults: setup servers ## test the promises of an upload and of an erasure with f
 faults-consumers: setup servers ## kill consumers at random while they process uploads (COUNT=10000 SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/consume.py --count $(or $(COUNT),10000) $(if $(SEED),--seed $(SEED))
 
-faults-folder: setup servers ## upload a folder of 1,000 files by a command that is killed, over cut connections (COUNT=1000 SEED=)
-	@PYTHONPATH=tests $(BIN)/python tests/faults/folder.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))
+faults-folder: setup servers ## upload a folder of 1,000 files by a command that is killed, over cut connections (COUNT=1000 SEED= UPLOADS=60/minute REQUESTS=60/minute)
+	@PYTHONPATH=tests $(BIN)/python tests/faults/folder.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED)) $(if $(UPLOADS),--uploads $(UPLOADS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
 faults-devices: setup servers ## upload from 1,000 devices while API processes are killed (COUNT=1000 SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/devices.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))

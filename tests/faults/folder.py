@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import asyncpg
+
 from healthingest_client import AsyncClient, TokenFile
 from support.cutting_proxy import CuttingProxy, cutting_proxy
 from support.deadlines import HANG_SECONDS
@@ -31,8 +33,18 @@ CUT_BYTES: Final = 2 * MIB
 BYTES_PER_SECOND: Final = 8 * MIB
 MOST_SENT: Final = 1.05
 PATIENCE_SECONDS: Final = 300
+NO_LIMIT: Final = "100000/minute"
+_STORED: Final = "SELECT count(*) FROM upload WHERE state <> 'storing'"
 PASSWORD: Final = secrets.token_urlsafe(16)
 EMAIL: Final = "ada@clinic.example"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many uploads and how many other requests the account may send, such as `60/minute`."""
+
+    uploads: str
+    requests: str
 
 
 @dataclass(frozen=True)
@@ -49,12 +61,16 @@ class Upload:
         return not self.wrong and self.code == DONE and self.ratio <= MOST_SENT
 
 
-async def _kill_replica(replica: Replica, client: AsyncClient, at: list[int]) -> None:
+async def _kill_replica(replica: Replica, at: list[int]) -> None:
     """Kill the process each time that so many files are uploaded."""
-    for wanted in at:
-        while len([one async for one in client.uploads()]) < wanted:  # noqa: ASYNC110 - of a server
-            await asyncio.sleep(0.5)
-        await asyncio.to_thread(replica.replace)
+    connection = await asyncpg.connect(replica.settings["DATABASE__URL"], timeout=10)
+    try:
+        for wanted in at:
+            while await connection.fetchval(_STORED, timeout=10) < wanted:  # noqa: ASYNC110 - of a server
+                await asyncio.sleep(0.5)
+            await asyncio.to_thread(replica.replace)
+    finally:
+        await connection.close()
 
 
 async def _upload(
@@ -73,9 +89,7 @@ async def _upload(
         command = FolderCommand(
             proxy.url, folder.parent / "tokens.json", folder, patience_seconds=PATIENCE_SECONDS
         )
-        killer = asyncio.create_task(
-            _kill_replica(replicas[1], client, [count // 3, count * 2 // 3])
-        )
+        killer = asyncio.create_task(_kill_replica(replicas[1], [count // 3, count * 2 // 3]))
         for _ in range(3):
             await command.run(kill_after=source.randint(count // 10, count // 5))
         code = await command.run()
@@ -94,18 +108,25 @@ def _report(
 ) -> Upload:
     ratio = proxy.sent_bytes / sum(files.values())
     say(f"runs: {command.runs}, lines: {dict(command.statuses)}, cuts: {proxy.cuts}")
+    say(f"answers that told the command to wait: {proxy.refusals}")
     say(f"files missing, double or of others: {len(wrong)}; bytes sent per byte: {ratio:.3f}")
     if code != DONE:
         say(f"exit code {code}: {command.errors}")
     return Upload(len(wrong), ratio, code)
 
 
-def prove(count: int, seed: int, max_bytes: int) -> Upload:
+def prove(count: int, seed: int, max_bytes: int, limits: Limits) -> Upload:
     """Run it, print what was found, and return it."""
     source = random.Random(seed)  # noqa: S311 - not secret
     with ExitStack() as stack:
         place = stack.enter_context(work_folder(None))
-        replicas = started_replicas(stack, place, LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT="16")
+        replicas = started_replicas(
+            stack,
+            place,
+            LIMITS__UPLOADS_AT_ONCE_PER_ACCOUNT="16",
+            LIMITS__UPLOADS=limits.uploads,
+            LIMITS__REQUESTS=limits.requests,
+        )
         folder = place / "measurements"
         files = make_folder(folder, count, max_bytes=max_bytes, seed=seed)
         began = time.monotonic()
@@ -123,9 +144,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--max-bytes", type=int, default=MIB)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+    parser.add_argument("--uploads", default=NO_LIMIT, help="limit, such as 60/minute")
+    parser.add_argument("--requests", default=NO_LIMIT, help="limit of the other requests")
     add_json_option(parser)
     options = parser.parse_args()
-    found = prove(options.count, options.seed, options.max_bytes)
+    limits = Limits(options.uploads, options.requests)
+    found = prove(options.count, options.seed, options.max_bytes, limits)
     figures = {"wrong": found.wrong, "sent_per_byte": found.ratio, "exit_code": found.code}
     write_figures(options.json, figures)
     return 0 if found.is_kept else 1

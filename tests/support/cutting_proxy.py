@@ -9,6 +9,7 @@ from itertools import cycle
 from typing import Final
 
 _CHUNK_BYTES: Final = 64 * 1024
+_TOO_MANY: Final = b"HTTP/1.1 429 "
 
 
 @dataclass
@@ -16,7 +17,8 @@ class CuttingProxy:
     """
     Passes each connection to the next of *backends*, and cuts it after *cut_bytes* of the client.
 
-    Clients send at most *bytes_per_second*. `sent_bytes` counts what they have sent.
+    Clients send at most *bytes_per_second*. `sent_bytes` counts what they have sent, and `refusals`
+    the answers that told them to wait.
     """
 
     backends: Sequence[tuple[str, int]]
@@ -25,6 +27,7 @@ class CuttingProxy:
     url: str = ""
     sent_bytes: int = 0
     cuts: int = 0
+    refusals: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -38,7 +41,7 @@ class CuttingProxy:
         except ConnectionError:
             writer.close()
             return
-        answers = asyncio.create_task(_copy(there, writer))
+        answers = asyncio.create_task(self._answer(there, writer))
         self._tasks.add(answers)
         answers.add_done_callback(self._tasks.discard)
         left = self.cut_bytes
@@ -65,19 +68,19 @@ class CuttingProxy:
                 return await asyncio.open_connection(*next(self._next))
         return await asyncio.open_connection(*next(self._next))
 
+    async def _answer(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while chunk := await source.read(_CHUNK_BYTES):
+                self.refusals += chunk.startswith(_TOO_MANY)
+                sink.write(chunk)
+                await sink.drain()
+            sink.close()
+
     async def close(self) -> None:
         """Wait for what is under way."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while chunk := await source.read(_CHUNK_BYTES):
-            sink.write(chunk)
-            await sink.drain()
-        sink.close()
 
 
 @asynccontextmanager
