@@ -82,6 +82,7 @@ async def goes_the_whole_way(  # the parts are what differs
             clock=lambda: datetime.now(UTC),
             batch_size=10,
             concurrency=5,
+            publish_seconds=5,
             idle_seconds=1,
             backoff_seconds_min=1,
             backoff_seconds_max=60,

@@ -48,6 +48,7 @@ async def open_relay(runtime: Runtime, stack: AsyncExitStack, decorate: Decorato
         clock=utc_now,
         batch_size=rules.batch_size,
         concurrency=rules.concurrency,
+        publish_seconds=runtime.settings.broker.timeout_seconds,
         idle_seconds=rules.idle_seconds,
         backoff_seconds_min=rules.backoff_seconds_min,
         backoff_seconds_max=rules.backoff_seconds_max,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -138,9 +139,8 @@ class AcceptUpload:
             begun = await self._begin(upload, request.idempotency_key)
             if begun.replayed:
                 return Accepted(begun.upload.receipt, replayed=True)
-            lease = UploadLease(
-                self._ledger, begun.upload.id, seconds=self._lease_seconds, clock=self._clock
-            )
+            renew = partial(self._ledger.renew, begun.upload.id, lease_seconds=self._lease_seconds)
+            lease = UploadLease(renew, seconds=self._lease_seconds, clock=self._clock)
             subject_hash = await subject_hash_of(begun.upload, self._subject_hashes)
             with self._span("store the object"):
                 is_ours = begun.upload.id == upload.id

@@ -1,6 +1,8 @@
 """Stores the bytes of a resumable upload as parts while they come."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -8,6 +10,7 @@ from healthingest_service.uploads.model import NewObject
 from healthingest_service.uploads.ports import ObjectStore, Spool, SpoolFile
 from healthingest_service.uploads.resumable import LengthExceededError, Part, Resumable, part_key
 from healthingest_service.uploads.resumable_ports import ResumableUploads
+from healthingest_service.uploads.upload_lease import UploadLease
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -30,7 +33,9 @@ class PartWriter:
         spool: Spool,
         part_bytes: int,
         lease_seconds: float,
+        clock: Callable[[], datetime],
     ) -> None:
+        self._clock = clock
         self._resumable = resumable
         self._uploads = uploads
         self._store = store
@@ -107,7 +112,12 @@ class PartWriter:
         await self._uploads.begin_part(
             resumable.id, resumable.writer, part, lease_seconds=self._lease_seconds
         )
-        await self._store.put(NewObject(key, self._file.path, part.size_bytes, sha256))
+        renew = partial(
+            self._uploads.renew, resumable.id, resumable.writer, lease_seconds=self._lease_seconds
+        )
+        lease = UploadLease(renew, seconds=self._lease_seconds, clock=self._clock)
+        new = NewObject(key, self._file.path, part.size_bytes, sha256)
+        await self._store.put(new, heartbeat=lease.keep)
         await self._uploads.add_part(resumable.id, resumable.writer, part)
         self._stored_bytes += part.size_bytes
         await self._close()

@@ -276,6 +276,7 @@ class ReceiveInParts:
             max_bytes=max_bytes,
             part_bytes=max_bytes if following.all_or_none else self._rules.part_bytes,
             lease_seconds=self._rules.lease_seconds,
+            clock=self._clock,
         )
         async with writer:
             try:

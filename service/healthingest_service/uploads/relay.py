@@ -61,7 +61,8 @@ class Relay:
 
     A message that the broker does not confirm is deferred, longer after each attempt, and does not
     delay the others. Messages are published oldest first; up to *concurrency* of them wait for
-    their confirm at once.
+    their confirm at once. None is published less than *publish_seconds*, the deadline of the
+    broker, before its claim ends: its upload could be erased before it arrives.
 
     The event *written* signals a new message, which is then announced at once. Without it, the
     relay reads the outbox every *idle_seconds*.
@@ -75,6 +76,7 @@ class Relay:
         clock: Callable[[], datetime],
         batch_size: int,
         concurrency: int,
+        publish_seconds: float,
         idle_seconds: float,
         backoff_seconds_min: float,
         backoff_seconds_max: float,
@@ -85,6 +87,7 @@ class Relay:
         self._clock = clock
         self._batch_size = batch_size
         self._concurrency = concurrency
+        self._publishing = timedelta(seconds=publish_seconds)
         self._idle_seconds = idle_seconds
         self._backoff_seconds_min = backoff_seconds_min
         self._backoff_seconds_max = backoff_seconds_max
@@ -159,7 +162,10 @@ class Relay:
         self, waiting: Iterator[OutgoingMessage], claim: OutboxBatch, batch: Batch
     ) -> None:
         """Publish messages one after the other; all lanes share the iterator *waiting*."""
+        latest = claim.expires_at - self._publishing
         for message in waiting:
+            if self._clock() >= latest:  # the process stood still, or the broker is slow
+                return
             try:
                 confirmed = await self._publish(message, claim)
             except PublishError:

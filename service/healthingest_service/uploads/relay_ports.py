@@ -24,6 +24,11 @@ class OutboxBatch(Protocol):
         """The claimed messages, oldest first; may be empty."""
         ...
 
+    @property
+    def expires_at(self) -> datetime:
+        """The end of the claim: from then on other relays and erasures may take the messages."""
+        ...
+
     async def announced(self, message_id: MessageId, *, at: datetime) -> None:
         """Report a confirmed message; its upload becomes `announced` when the context ends."""
         ...

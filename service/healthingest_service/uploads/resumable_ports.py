@@ -84,6 +84,10 @@ class ResumableUploads(Protocol):
         """
         ...
 
+    async def renew(self, resumable_id: ResumableId, writer: int, *, lease_seconds: float) -> None:
+        """Renew the lease while a part is being stored."""
+        ...
+
     async def add_part(self, resumable_id: ResumableId, writer: int, part: Part) -> None:
         """Record that *part* is stored: its bytes count as received."""
         ...

@@ -1,12 +1,10 @@
 """The lease of a process on the row of an upload that it is storing."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 
 from healthingest_service.uploads.errors import LedgerUnavailableError, UploadNotFoundError
-from healthingest_service.uploads.model import UploadId
-from healthingest_service.uploads.ports import Ledger
 
 RENEW_AFTER_SHARE: Final = 0.1
 """The share of the lease that passes before `keep` renews it in a transaction."""
@@ -14,16 +12,16 @@ RENEW_AFTER_SHARE: Final = 0.1
 
 class UploadLease:
     """
-    Holds the lease on a row in state `storing` while its upload makes progress.
+    Holds the lease on a row while its upload makes progress.
 
-    If the process hangs or ends, the lease expires and the janitor settles the row.
+    If the process hangs or ends, the lease expires and the janitor settles the row. *renew* renews
+    the lease, and raises if another process has settled the row.
     """
 
     def __init__(
-        self, ledger: Ledger, upload_id: UploadId, *, seconds: float, clock: Callable[[], datetime]
+        self, renew: Callable[[], Awaitable[None]], *, seconds: float, clock: Callable[[], datetime]
     ) -> None:
-        self._ledger = ledger
-        self._upload_id = upload_id
+        self._renew = renew
         self._seconds = seconds
         self._clock = clock
         self._begun_at = clock()
@@ -34,11 +32,12 @@ class UploadLease:
 
         Raises:
             LedgerUnavailableError: the lease may have expired; the upload must fail.
+            UploadError: as *renew*.
         """
         if (self._clock() - self._begun_at).total_seconds() <= self._seconds * RENEW_AFTER_SHARE:
             return
         try:
-            await self._ledger.renew(self._upload_id, lease_seconds=self._seconds)
+            await self._renew()
         except UploadNotFoundError as error:
             raise LedgerUnavailableError from error
         self._begun_at = self._clock()

@@ -38,7 +38,7 @@ def ledger(engine: AsyncEngine, clock: Clock) -> DatabaseLedger:
 @pytest.fixture
 def outbox(engine: AsyncEngine, clock: Clock) -> DatabaseOutbox:
     """An empty outbox."""
-    return DatabaseOutbox(engine, timeout_seconds=5, clock=clock)
+    return DatabaseOutbox(engine, timeout_seconds=5, claim_seconds=60, clock=clock)
 
 
 @pytest.fixture

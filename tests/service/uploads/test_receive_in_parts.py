@@ -319,6 +319,20 @@ async def test_the_last_bytes_do_not_count_before_the_file_is_accepted(world: Wo
     assert done.accepted is not None
 
 
+async def test_a_process_that_stood_still_stores_no_part(world: World) -> None:
+    """Meanwhile the upload was ended, as by an erasure, and its parts were removed."""
+    new = await world.begun()
+
+    async def stands_still() -> None:
+        world.clock.move(RULES.lease_seconds + 1)
+        await world.uploads.end(new.id)
+
+    world.store.meanwhile = [stands_still]
+    with pytest.raises(errors.ResumableEndedError):
+        await world.append(new, sent(CONTENT[:40]))
+    assert world.store.objects == {}
+
+
 async def test_a_part_that_could_not_be_stored_does_not_count(world: World) -> None:
     """The client sends its bytes again."""
     new = await world.begun()

@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
+from typing_extensions import override
 
 from healthingest_service.adapters.database.engine import open_engine
 from healthingest_service.adapters.database.ledger import DatabaseLedger
@@ -28,6 +29,8 @@ from support.uploads import NOON, Clock, message, upload
 
 GLUCOSE = "health.processing.bloodglucoserecord"
 HEART = "health.processing.heartraterecord"
+CLAIM_SECONDS = 60.0
+PUBLISH_SECONDS = 5.0
 
 
 @pytest.fixture
@@ -54,6 +57,7 @@ def relay_of(
         clock=clock,
         batch_size=batch_size,
         concurrency=concurrency,
+        publish_seconds=PUBLISH_SECONDS,
         idle_seconds=idle_seconds,
         backoff_seconds_min=backoff_seconds_min,
         backoff_seconds_max=60,
@@ -84,6 +88,30 @@ async def test_announces_what_is_due(
     assert ear.heard == sent
     assert relay.counts == RelayCounts(announced=3)
     assert (await outbox.backlog()).count == 0
+
+
+async def test_publishes_nothing_at_the_end_of_its_claim(
+    ledger: DatabaseLedger, outbox: DatabaseOutbox, clock: Clock
+) -> None:
+    """
+    An erasure may have taken the message meanwhile, and nobody could take it back.
+
+    The rest is announced with the next claim.
+    """
+
+    class Slow(Ear):
+        @override
+        async def publish(self, message: OutgoingMessage) -> None:
+            await super().publish(message)
+            clock.move(CLAIM_SECONDS - PUBLISH_SECONDS)
+
+    sent = await waiting(ledger, *["HeartRateRecord"] * 2)
+    clock.move(1)
+    ear = Slow()
+    relay = relay_of(outbox, ear, clock)
+    for count in (1, 2):
+        assert (await relay.announce_batch(10)).announced == 1
+        assert ear.heard == sent[:count]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ class FaultyBatch(OutboxBatch):
     def messages(self) -> Sequence[OutgoingMessage]:
         return self.inner.messages
 
+    @property
+    @override
+    def expires_at(self) -> datetime:
+        return self.inner.expires_at
+
     @override
     async def announced(self, message_id: MessageId, *, at: datetime) -> None:
         await self.inner.announced(message_id, at=at)

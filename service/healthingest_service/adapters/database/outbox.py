@@ -26,8 +26,9 @@ from healthingest_service.uploads.relay_ports import DeferredMessage, Outbox, Ou
 class ClaimedMessages(OutboxBatch):
     """Claimed messages, and the reported result of each."""
 
-    def __init__(self, messages: Sequence[OutgoingMessage]) -> None:
+    def __init__(self, messages: Sequence[OutgoingMessage], expires_at: datetime) -> None:
         self._messages = messages
+        self._expires_at = expires_at
         self.announced_at: dict[MessageId, datetime] = {}
         self.deferred: dict[MessageId, outbox_statements.Deferral] = {}
 
@@ -35,6 +36,11 @@ class ClaimedMessages(OutboxBatch):
     @override
     def messages(self) -> Sequence[OutgoingMessage]:
         return self._messages
+
+    @property
+    @override
+    def expires_at(self) -> datetime:
+        return self._expires_at
 
     @override
     async def announced(self, message_id: MessageId, *, at: datetime) -> None:
@@ -76,7 +82,7 @@ class DatabaseOutbox(Outbox):
     @override
     @asynccontextmanager
     async def claim(self, *, limit: int) -> AsyncIterator[ClaimedMessages]:
-        batch = ClaimedMessages(await self._take(limit))
+        batch = await self._take(limit)
         try:
             yield batch
         finally:  # also after an error, so that confirmed messages are not announced again
@@ -133,15 +139,14 @@ class DatabaseOutbox(Outbox):
                 for row in await connection.execute(wanted.limit(limit))
             ]
 
-    async def _take(self, limit: int) -> Sequence[OutgoingMessage]:
+    async def _take(self, limit: int) -> ClaimedMessages:
         now = self._clock()
+        until = now + self._claim
         async with transaction(
             self._engine, timeout_seconds=self._timeout_seconds, single=True
         ) as connection:
-            claimed = await outbox_statements.claim(
-                connection, now=now, until=now + self._claim, limit=limit
-            )
-        return [rows.message(row) for row in claimed]
+            claimed = await outbox_statements.claim(connection, now=now, until=until, limit=limit)
+        return ClaimedMessages([rows.message(row) for row in claimed], until)
 
     async def _settle(self, batch: ClaimedMessages) -> None:
         announced = [message for message in batch.messages if message.id in batch.announced_at]

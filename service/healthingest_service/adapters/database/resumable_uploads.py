@@ -137,6 +137,12 @@ class DatabaseResumableUploads(ResumableUploads):
             )
 
     @override
+    async def renew(self, resumable_id: ResumableId, writer: int, *, lease_seconds: float) -> None:
+        lease_until = self.clock() + timedelta(seconds=lease_seconds)
+        async with self._transaction() as connection:
+            await _change_mine(connection, resumable_id, writer, {"lease_until": lease_until})
+
+    @override
     async def add_part(self, resumable_id: ResumableId, writer: int, part: Part) -> None:
         due_at = self.clock() + timedelta(seconds=self.lifetime_seconds)
         async with self._transaction() as connection:
