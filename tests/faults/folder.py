@@ -85,7 +85,8 @@ async def _upload(
     async with AsyncClient(direct, tokens) as client, opening as proxy:
         await client.register(EMAIL, PASSWORD)
         await client.login(EMAIL, PASSWORD)
-        tokens.put(proxy.url, tokens.get(direct))
+        async with AsyncClient(proxy.url, tokens) as own:  # two may not use one refresh token
+            await own.login(EMAIL, PASSWORD)
         command = FolderCommand(
             proxy.url, folder.parent / "tokens.json", folder, patience_seconds=PATIENCE_SECONDS
         )

@@ -136,11 +136,14 @@ class AcceptUpload:
             received, result = await self._validated(request, file)
             subject = await self._subject(request.intake, result)
             upload = describe(request, received, result, subject, at=self._clock())
+            begins_at = self._clock()
             begun = await self._begin(upload, request.idempotency_key)
             if begun.replayed:
                 return Accepted(begun.upload.receipt, replayed=True)
             renew = partial(self._ledger.renew, begun.upload.id, lease_seconds=self._lease_seconds)
-            lease = UploadLease(renew, seconds=self._lease_seconds, clock=self._clock)
+            lease = UploadLease(
+                renew, seconds=self._lease_seconds, begun_at=begins_at, clock=self._clock
+            )
             subject_hash = await subject_hash_of(begun.upload, self._subject_hashes)
             with self._span("store the object"):
                 is_ours = begun.upload.id == upload.id

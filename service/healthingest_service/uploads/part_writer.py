@@ -109,13 +109,16 @@ class PartWriter:
         resumable = self._resumable
         key = part_key(resumable.id, resumable.writer, self._stored_bytes)
         part = Part(self._stored_bytes, self._pending_bytes, key)
+        begins_at = self._clock()
         await self._uploads.begin_part(
             resumable.id, resumable.writer, part, lease_seconds=self._lease_seconds
         )
         renew = partial(
             self._uploads.renew, resumable.id, resumable.writer, lease_seconds=self._lease_seconds
         )
-        lease = UploadLease(renew, seconds=self._lease_seconds, clock=self._clock)
+        lease = UploadLease(
+            renew, seconds=self._lease_seconds, begun_at=begins_at, clock=self._clock
+        )
         new = NewObject(key, self._file.path, part.size_bytes, sha256)
         await self._store.put(new, heartbeat=lease.keep)
         await self._uploads.add_part(resumable.id, resumable.writer, part)

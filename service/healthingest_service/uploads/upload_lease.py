@@ -15,16 +15,22 @@ class UploadLease:
     Holds the lease on a row while its upload makes progress.
 
     If the process hangs or ends, the lease expires and the janitor settles the row. *renew* renews
-    the lease, and raises if another process has settled the row.
+    the lease, and raises if another process has settled the row. *begun_at* is a time before the
+    transaction that began the lease: the process may stand still after it.
     """
 
     def __init__(
-        self, renew: Callable[[], Awaitable[None]], *, seconds: float, clock: Callable[[], datetime]
+        self,
+        renew: Callable[[], Awaitable[None]],
+        *,
+        seconds: float,
+        begun_at: datetime,
+        clock: Callable[[], datetime],
     ) -> None:
         self._renew = renew
         self._seconds = seconds
         self._clock = clock
-        self._begun_at = clock()
+        self._begun_at = begun_at
 
     async def keep(self) -> None:
         """
@@ -37,7 +43,8 @@ class UploadLease:
         if (self._clock() - self._begun_at).total_seconds() <= self._seconds * RENEW_AFTER_SHARE:
             return
         try:
+            began = self._clock()
             await self._renew()
         except UploadNotFoundError as error:
             raise LedgerUnavailableError from error
-        self._begun_at = self._clock()
+        self._begun_at = began

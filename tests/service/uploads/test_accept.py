@@ -5,9 +5,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import override
 
 from healthingest_contract.events import UploadStored
-from healthingest_service.adapters.database.ledger import DatabaseLedger
+from healthingest_service.adapters.database.ledger import BegunUpload, DatabaseLedger
 from healthingest_service.adapters.database.outbox import DatabaseOutbox
 from healthingest_service.adapters.spool import DiskSpool
 from healthingest_service.identity.model import AccountId
@@ -17,6 +19,7 @@ from healthingest_service.uploads.errors import (
     FileRefusedError,
     FileTooLargeError,
     IdempotencyKeyReusedError,
+    LedgerUnavailableError,
     SpoolFullError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -257,7 +260,40 @@ class TestRefused:
         assert await world.has_nothing()
 
 
+class StandsStill(DatabaseLedger):
+    """A ledger whose process stands still after it began an upload; a janitor settles its row."""
+
+    clock: Clock
+
+    @override
+    async def begin(
+        self, upload: Upload, *, idempotency_key: IdempotencyKey | None, lease_seconds: float
+    ) -> BegunUpload:
+        begun = await super().begin(
+            upload, idempotency_key=idempotency_key, lease_seconds=lease_seconds
+        )
+        self.clock.move(lease_seconds + 1)
+        await self.abandon(begun.upload.id)
+        return begun
+
+
 class TestUnclear:
+    async def test_a_process_that_stood_still_stores_nothing(
+        self,
+        engine: AsyncEngine,
+        outbox: DatabaseOutbox,
+        store: MemoryStore,
+        clock: Clock,
+        tmp_path: Path,
+    ) -> None:
+        """The object would have no row, and nobody would remove it."""
+        ledger = StandsStill(engine, timeout_seconds=5, clock=clock)
+        ledger.clock = clock
+        world = World(ledger, outbox, store, clock, tmp_path)
+        with pytest.raises(LedgerUnavailableError):
+            await world.accept(world.request())
+        assert await world.has_nothing()
+
     async def test_leaves_the_row_to_the_janitor(self, world: World) -> None:
         """
         No answer and no object.

@@ -1,6 +1,5 @@
 """What is being stored is held as long as it comes on."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
@@ -23,16 +22,17 @@ async def _begun(ledger: DatabaseLedger, clock: Clock) -> Upload:
     return new
 
 
-def renewing(ledger: DatabaseLedger, begun: Upload) -> Callable[[], Awaitable[None]]:
-    """Renews the lease of the row."""
-    return partial(ledger.renew, begun.id, lease_seconds=LEASE_SECONDS)
+def lease_on(ledger: DatabaseLedger, begun: Upload, clock: Clock) -> UploadLease:
+    """The lease on the row, which begins now."""
+    renew = partial(ledger.renew, begun.id, lease_seconds=LEASE_SECONDS)
+    return UploadLease(renew, seconds=LEASE_SECONDS, begun_at=clock.now, clock=clock)
 
 
 async def test_outlasts_its_first_seconds(
     ledger: DatabaseLedger, clock: Clock, begun: Upload
 ) -> None:
     """A renewed lease lasts as long as the work, and its full time after the last renewal."""
-    lease = UploadLease(renewing(ledger, begun), seconds=LEASE_SECONDS, clock=clock)
+    lease = lease_on(ledger, begun, clock)
     for _ in range(5):
         clock.move(LEASE_SECONDS / 2)
         await lease.keep()
@@ -46,7 +46,7 @@ async def test_is_left_alone_while_it_is_young(
     ledger: DatabaseLedger, clock: Clock, begun: Upload
 ) -> None:
     """A sign of life soon after the last costs no transaction: it ends when it would have ended."""
-    lease = UploadLease(renewing(ledger, begun), seconds=LEASE_SECONDS, clock=clock)
+    lease = lease_on(ledger, begun, clock)
     clock.move(LEASE_SECONDS * RENEW_AFTER_SHARE)
     await lease.keep()
     clock.move(LEASE_SECONDS - LEASE_SECONDS * RENEW_AFTER_SHARE + 1)
@@ -55,7 +55,7 @@ async def test_is_left_alone_while_it_is_young(
 
 async def test_says_that_it_was_lost(ledger: DatabaseLedger, clock: Clock, begun: Upload) -> None:
     """Somebody settled the row: the work ends, and its answer is unclear."""
-    lease = UploadLease(renewing(ledger, begun), seconds=LEASE_SECONDS, clock=clock)
+    lease = lease_on(ledger, begun, clock)
     await ledger.abandon(begun.id)
     clock.now += timedelta(seconds=LEASE_SECONDS)
     with pytest.raises(LedgerUnavailableError):
