@@ -78,7 +78,8 @@ async def test_a_store_is_met_in_the_middle_of_a_file(tmp_path: Path) -> None:
     class Reader(MemoryStore):
         async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
             await heartbeat()
-            with new.path.open("rb") as file:
+            assert isinstance(new.content, Path)
+            with new.content.open("rb") as file:
                 self.objects[new.key] = file.read(4)
                 self.objects[new.key] += file.read()
             assert len(self.objects[new.key]) == new.size_bytes > len(new.sha256) - 64
@@ -103,7 +104,8 @@ async def test_a_store_is_met_between_parts(tmp_path: Path) -> None:
             for _ in range(3):
                 await heartbeat()
                 self.objects[new.key] = self.objects.get(new.key, b"") + b"."
-            assert (new.path.name, new.size_bytes, len(new.sha256)) == ("body", 10, 64)
+            assert isinstance(new.content, Path)
+            assert (new.content.name, new.size_bytes, len(new.sha256)) == ("body", 10, 64)
 
     (tmp_path / "body").write_bytes(b"0123456789")
     for point, done in ((Point.BETWEEN_PARTS, b"."), (Point.AFTER_PARTS, b"..")):

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from healthingest_service.uploads.ports import SMALL_BODY_BYTES
 from support.raw_http import SECONDS, Answer, Talk, request, talk, wait_for
 from support.samples import good_file
 from support.service_process import ServiceProcess, service
@@ -172,7 +173,7 @@ def test_a_broken_spool_is_not_ready(tmp_path: Path) -> None:
     """
     Its folder is replaced by a file: uploads get 503, and readiness is off.
 
-    After the repair both are as before.
+    A small file needs no disk. After the repair all is as before.
     """
     spool = tmp_path / "spool"
     with _serving(
@@ -181,12 +182,15 @@ def test_a_broken_spool_is_not_ready(tmp_path: Path) -> None:
         token = _token(running, "ada")
         assert _upload(running, token, good_file(1, seed=6)).status == 201
         _a_file(spool)
-        broken = _upload(running, token, good_file(1, seed=7))
+        large = good_file(SMALL_BODY_BYTES // 8, seed=7)
+        assert len(large) > SMALL_BODY_BYTES
+        broken = _upload(running, token, large)
         assert (broken.status, broken.problem) == (503, "service-unavailable/temporary-storage")
+        assert _upload(running, token, good_file(1, seed=8)).status == 201
         wait_for(lambda: not _is_ready(running))
         spool.unlink()
         wait_for(lambda: _is_ready(running))
-        assert _upload(running, token, good_file(1, seed=7)).status == 201
+        assert _upload(running, token, large).status == 201
         errors = [
             e.get("error")
             for e in running.events()

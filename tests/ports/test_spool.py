@@ -12,6 +12,7 @@ import pytest
 
 from healthingest_service.adapters.spool import DiskSpool, DiskSpoolFile
 from healthingest_service.uploads.errors import SpoolFullError, SpoolUnavailableError
+from healthingest_service.uploads.ports import SMALL_BODY_BYTES
 from support.uploads import sha256
 
 
@@ -39,7 +40,7 @@ def _die_in_a_body(folder: Path) -> int:
         "from healthingest_service.adapters.spool import DiskSpool\n"
         "async def main():\n"
         "    async with DiskSpool(pathlib.Path(sys.argv[1]), max_bytes=1000).open() as file:\n"
-        "        await file.write(b'x'); await file.finish(); os.kill(os.getpid(), 9)\n"
+        "        await file.write(b'x'); file.on_disk(); os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"
     )
     return subprocess.run(
@@ -60,7 +61,29 @@ class TestSpool:
                 await file.write(chunk)
             await file.finish()
             assert await file.finish() == sha256(b"onetwo")
-            assert file.path.read_bytes() == b"onetwo"
+            assert file.on_disk().read_bytes() == b"onetwo"
+
+    async def test_keeps_a_small_body_in_memory(self, spool: DiskSpool, tmp_path: Path) -> None:
+        """It counts towards the limit; it is written to the disk when somebody needs it there."""
+        async with spool.open() as file:
+            await file.write(b"one")
+            await file.finish()
+            assert (file.content, file.readable_bytes, left(tmp_path)) == (b"one", 0, [])
+            assert spool.free_bytes == 997
+            assert file.on_disk().read_bytes() == b"one"
+            assert (file.content, file.readable_bytes) == (file.on_disk(), 3)
+            assert await file.finish() == sha256(b"one")
+        assert (left(tmp_path), spool.free_bytes) == ([], 1000)
+
+    @pytest.mark.parametrize("more", [0, 1])
+    async def test_keeps_a_larger_body_on_disk(self, tmp_path: Path, more: int) -> None:
+        """From the first byte on that is more than the limit."""
+        spool = DiskSpool(tmp_path / "spool", max_bytes=1 << 20)
+        content = b"x" * (SMALL_BODY_BYTES + more)
+        async with spool.open() as file:
+            await file.write(content)
+            assert await file.finish() == sha256(content)
+            assert file.content == (file.on_disk() if more else content)
 
     async def test_keeps_large_bodies(self, tmp_path: Path) -> None:
         """Bodies beyond the buffer are whole."""
@@ -70,7 +93,7 @@ class TestSpool:
             for chunk in chunks:
                 await file.write(chunk)
             assert await file.finish() == sha256(b"".join(chunks))
-            assert file.path.read_bytes() == b"".join(chunks)
+            assert file.on_disk().read_bytes() == b"".join(chunks)
 
     async def test_tells_what_can_be_read(self, tmp_path: Path) -> None:
         """While a body is received, its first bytes are readable; at the end all are."""
@@ -82,7 +105,7 @@ class TestSpool:
             for chunk in chunks:
                 await file.write(chunk)
                 seen.append(file.readable_bytes)
-                assert file.path.read_bytes()[: seen[-1]] == content[: seen[-1]]
+                assert file.on_disk().read_bytes()[: seen[-1]] == content[: seen[-1]]
             await file.finish()
             assert file.readable_bytes == len(content)
         assert seen[0] == 0 < seen[-1]
@@ -95,7 +118,7 @@ class TestSpool:
             for byte in content:
                 await file.write(bytes([byte]))
             assert await file.finish() == sha256(content)
-            assert file.path.read_bytes() == content
+            assert file.on_disk().read_bytes() == content
 
     async def test_leaves_nothing(self, spool: DiskSpool, tmp_path: Path) -> None:
         """The file is removed at the end, and after an error."""
@@ -114,16 +137,16 @@ class TestSpool:
         async with spool.open() as file:
             await file.write(b"bytes")
             await file.finish()
-            held.hardlink_to(file.path)
-            file.path.unlink()
-            file.path.mkdir()  # what no unlink removes
+            held.hardlink_to(file.on_disk())
+            file.on_disk().unlink()
+            file.on_disk().mkdir()  # what no unlink removes
         assert (held.read_bytes(), spool.free_bytes) == (b"", 1000)
 
     async def test_is_for_nobody_else(self, spool: DiskSpool) -> None:
         """Only our user can read the files."""
         async with spool.open() as file:
-            assert file.path.stat().st_mode & 0o077 == 0
-            assert file.path.parent.stat().st_mode & 0o077 == 0
+            assert file.on_disk().stat().st_mode & 0o077 == 0
+            assert file.on_disk().parent.stat().st_mode & 0o077 == 0
 
     async def test_bounds_all_files_together(self, spool: DiskSpool) -> None:
         """The limit is for all open bodies; each end gives room."""
@@ -211,7 +234,7 @@ class TestSpool:
         async with DiskSpool(folder, max_bytes=1000).open() as living:
             async with spool.open():
                 assert not (folder / "dead.body").exists()
-                assert living.path.exists()
+                assert living.on_disk().exists()
             assert (folder / "not ours").exists()
 
     async def test_is_begun_by_many_at_once(self, tmp_path: Path) -> None:
@@ -226,7 +249,7 @@ class TestSpool:
             async with spool.open() as file:
                 await file.write(b"x")
                 await file.finish()
-                return file.path.exists()
+                return file.on_disk().exists()
 
         assert all(await asyncio.gather(*(keeps_its_body(spool) for spool in spools * 4)))
 
@@ -250,10 +273,10 @@ async def write_and_die(spool: DiskSpool) -> None:
 
 
 async def write_one(spool: DiskSpool) -> None:
-    """Write one body."""
+    """Write one body to the disk."""
     async with spool.open() as file:
         await file.write(b"x")
-        await file.finish()
+        file.on_disk()
 
 
 async def remount(folder: Path, mode: str) -> None:

@@ -63,7 +63,8 @@ class MemoryStore(ObjectStore):
         Faults: `refused`, `lost` (unclear, and it did not arrive), `arrived` (unclear, and it did).
         """
         fault = self.faults.pop(0) if self.faults else "none"
-        content = await asyncio.to_thread(new.path.read_bytes)
+        given = new.content
+        content = given if isinstance(given, bytes) else await asyncio.to_thread(given.read_bytes)
         await heartbeat()
         for step in self.meanwhile:
             await step()

@@ -34,10 +34,11 @@ class FolderStore(ObjectStore):
     """
     Objects as files below *root*, their keys as paths.
 
-    `put` hard-links or copies the file to a temporary name, syncs it, renames it, and syncs the
-    folders. So after a power failure an object is either complete or absent. A copy is verified by
-    its hash. A linked file is the spool file itself, which was hashed when it was written. `head`
-    hashes the bytes of the file, since it has no stored checksum. Metadata is not kept.
+    `put` hard-links, copies or writes the file to a temporary name, syncs it, renames it, and syncs
+    the folders. So after a power failure an object is either complete or absent. What is copied or
+    written is verified by its hash. A linked file is the spool file itself, which was hashed when
+    it was written. `head` hashes the bytes of the file, since it has no stored checksum. Metadata
+    is not kept.
     """
 
     def __init__(self, root: Path, *, timeout_seconds: float = 30.0) -> None:
@@ -51,20 +52,24 @@ class FolderStore(ObjectStore):
         await self._in_thread(_make_folder, unfinished.parent, self._root)
         try:
             # Not in a thread: if that were cancelled, the new file would not be removed.
-            if _is_linked(new.path, unfinished):
+            if isinstance(new.content, bytes):
+                _make_empty(unfinished)
+                await heartbeat()
+                await self._in_thread(_write, unfinished, new.content, new.sha256)
+            elif _is_linked(new.content, unfinished):
                 await heartbeat()
                 if await self._in_thread(_sync_file, unfinished) != new.size_bytes:
                     raise StoreRefusedError
             else:
-                await self._copy(new, unfinished, heartbeat)
+                await self._copy(new, new.content, unfinished, heartbeat)
             await self._in_thread(_give_name, self._root, unfinished, place)
         finally:
             unfinished.unlink(missing_ok=True)
 
-    async def _copy(self, new: NewObject, target: Path, heartbeat: Heartbeat) -> None:
+    async def _copy(self, new: NewObject, source: Path, target: Path, heartbeat: Heartbeat) -> None:
         copied = _Copied()
         await heartbeat()
-        while await self._in_thread(_copy_piece, new.path, target, copied) == _PIECE_BYTES:
+        while await self._in_thread(_copy_piece, source, target, copied) == _PIECE_BYTES:
             await heartbeat()
         if (copied.size_bytes, copied.digest.hexdigest()) != (new.size_bytes, new.sha256):
             raise StoreRefusedError
@@ -185,6 +190,28 @@ def _sync_file(path: Path) -> int:
     with path.open("rb") as file:
         os.fdatasync(file.fileno())
         return os.fstat(file.fileno()).st_size
+
+
+def _make_empty(target: Path) -> None:
+    try:
+        target.open("xb").close()
+    except OSError as error:
+        raise StoreRefusedError from error
+
+
+def _write(target: Path, content: bytes, sha256: Sha256) -> None:
+    """
+    Write and sync an empty file.
+
+    Raises:
+        StoreRefusedError: *content* has another hash.
+    """
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise StoreRefusedError
+    with target.open("r+b") as writer:
+        writer.write(content)
+        writer.flush()
+        os.fdatasync(writer.fileno())
 
 
 def _copy_piece(source: Path, target: Path, copied: _Copied) -> int:

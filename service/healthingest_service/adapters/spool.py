@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from healthingest_service.uploads.errors import SpoolFullError, SpoolUnavailableError
 from healthingest_service.uploads.model import Sha256
-from healthingest_service.uploads.ports import Spool, SpoolFile
+from healthingest_service.uploads.ports import SMALL_BODY_BYTES, Spool, SpoolFile
 
 _NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG}) | _NO_DESCRIPTOR
@@ -24,8 +24,6 @@ _BUFFER_BYTES: Final = 1024 * 1024
 """Bytes that are gathered before a thread writes them, because each switch of threads costs."""
 _MAX_PIECES: Final = 512
 """Maximum number of chunks in one `writev`; Linux allows 1024."""
-_SMALL_BYTES: Final = 64 * 1024
-"""Up to this size, hashing and writing take less time than the switch to a thread."""
 _SUFFIX: Final = ".body"
 _NOT_LOCKED_YET: Final = ".new"
 _OLD_SECONDS: Final = 3600
@@ -33,10 +31,10 @@ _OLD_SECONDS: Final = 3600
 
 class DiskSpool(Spool):
     """
-    Temporary files in *folder*, with at most *max_bytes* in all open files together.
+    Temporary files in *folder*, with at most *max_bytes* in all open bodies together.
 
-    `prepare`, or opening the first file, removes files of ended processes. Files of running
-    processes are locked.
+    A body that ends within `SMALL_BODY_BYTES` stays in memory, and gets no file. `prepare`, or the
+    first body, removes files of ended processes. Files of running processes are locked.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -58,9 +56,7 @@ class DiskSpool(Spool):
         if self._used_bytes >= self._max_bytes:
             raise SpoolFullError
         await self.prepare()
-        path = self._folder / f"{uuid4().hex}{_SUFFIX}"
-        descriptor = _create(path)  # not in a thread: if that were cancelled, the file would stay
-        file = DiskSpoolFile(self, path, descriptor)
+        file = DiskSpoolFile(self, self._folder)
         try:
             yield file
         finally:
@@ -121,13 +117,17 @@ class DiskSpool(Spool):
 
 
 class DiskSpoolFile(SpoolFile):
-    """The temporary file of one body. It must not be used by two tasks at once."""
+    """
+    One body: in memory until it is larger than the buffer, then in a temporary file.
 
-    def __init__(self, spool: DiskSpool, path: Path, descriptor: int) -> None:
-        self._path = path
+    It must not be used by two tasks at once.
+    """
+
+    def __init__(self, spool: DiskSpool, folder: Path) -> None:
+        self._path = folder / f"{uuid4().hex}{_SUFFIX}"
         self._readable_bytes = 0
         self._spool = spool
-        self._descriptor = descriptor
+        self._descriptor: int | None = None
         self._taken_bytes = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -136,7 +136,13 @@ class DiskSpoolFile(SpoolFile):
 
     @property
     @override
-    def path(self) -> Path:
+    def content(self) -> bytes | Path:
+        return b"".join(self._pending) if self._is_small else self._path
+
+    @override
+    def on_disk(self) -> Path:
+        if self._descriptor is None:
+            self._write_here()
         return self._path
 
     @property
@@ -157,12 +163,25 @@ class DiskSpoolFile(SpoolFile):
     @override
     async def finish(self) -> Sha256:
         await self._written()
-        if 0 < self._pending_bytes <= _SMALL_BYTES:
+        if self._is_small:
+            return Sha256(hashlib.sha256(b"".join(self._pending)).hexdigest())
+        if 0 < self._pending_bytes <= SMALL_BODY_BYTES:
             self._write_here()
         elif self._pending:
             self._write_pending()
             await self._written()
         return Sha256(self._digest.hexdigest())
+
+    @property
+    def _is_small(self) -> bool:
+        return self._descriptor is None and self._pending_bytes <= SMALL_BODY_BYTES
+
+    def _opened(self) -> int:
+        """Return the descriptor of the file, which is created first."""
+        # Not in a thread: if that were cancelled, the file would stay.
+        descriptor = _create(self._path) if self._descriptor is None else self._descriptor
+        self._descriptor = descriptor
+        return descriptor
 
     def _write_pending(self) -> None:
         """Hash and write the gathered chunks in a thread, while further chunks arrive."""
@@ -170,7 +189,7 @@ class DiskSpoolFile(SpoolFile):
         self._pending = []
         self._pending_bytes = 0
         with _room():
-            descriptor = os.dup(self._descriptor)
+            descriptor = os.dup(self._opened())
         work = asyncio.to_thread(_take, descriptor, pieces, self._digest)
         self._writing = asyncio.ensure_future(work)
 
@@ -179,7 +198,7 @@ class DiskSpoolFile(SpoolFile):
         self._pending = []
         self._pending_bytes = 0
         with _room():
-            self._readable_bytes += _take(os.dup(self._descriptor), pieces, self._digest)
+            self._readable_bytes += _take(os.dup(self._opened()), pieces, self._digest)
 
     async def _written(self) -> None:
         writing = self._writing
@@ -193,16 +212,22 @@ class DiskSpoolFile(SpoolFile):
         """Remove and close the file. A write in progress has its own file descriptor."""
         if self._writing is not None:  # retrieve its exception, since no task awaits it
             self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            self._unlink(descriptor)
+        self._pending = []
+        self._spool.give_back(self._taken_bytes)
+        self._taken_bytes = 0
+
+    def _unlink(self, descriptor: int) -> None:
         try:
             self._path.unlink(missing_ok=True)
         except OSError:  # the disk fails: free the space, and let the next start remove the name
             with suppress(OSError):
-                os.ftruncate(self._descriptor, 0)
+                os.ftruncate(descriptor, 0)
         finally:
             with suppress(OSError):  # close(2) releases the descriptor also on an error
-                os.close(self._descriptor)
-            self._spool.give_back(self._taken_bytes)
-            self._taken_bytes = 0
+                os.close(descriptor)
 
 
 @contextmanager

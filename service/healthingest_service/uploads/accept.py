@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from healthingest_contract.object_keys import ObjectKey
 from healthingest_service.audit.subjects import SubjectHashes
@@ -39,6 +38,7 @@ from healthingest_service.uploads.model import (
 )
 from healthingest_service.uploads.object_metadata import object_metadata
 from healthingest_service.uploads.ports import (
+    SMALL_BODY_BYTES,
     Begun,
     FileValidation,
     Gate,
@@ -50,9 +50,6 @@ from healthingest_service.uploads.ports import (
 from healthingest_service.uploads.removal import removal
 from healthingest_service.uploads.spans import Spans, no_spans
 from healthingest_service.uploads.upload_lease import UploadLease
-
-_INLINE_BYTES: Final = 64 * 1024
-"""The worker gets the first bytes over its socket, and reads the rest from the spool file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +144,7 @@ class AcceptUpload:
             subject_hash = await subject_hash_of(begun.upload, self._subject_hashes)
             with self._span("store the object"):
                 is_ours = begun.upload.id == upload.id
-                await self._put(begun.upload, file.path, lease, is_ours=is_ours)
+                await self._put(begun.upload, file.content, lease, is_ours=is_ours)
             with self._span("commit upload and message"):
                 await self._complete(begun.upload, request, subject_hash)
             return Accepted(begun.upload.receipt, replayed=False)
@@ -187,7 +184,7 @@ class AcceptUpload:
             size_bytes += len(chunk)
             _check_size(size_bytes, max_bytes)
             await file.write(chunk)
-            if size_bytes <= _INLINE_BYTES:
+            if size_bytes <= SMALL_BODY_BYTES:
                 await check.feed(chunk)
                 validated_bytes = size_bytes
             else:
@@ -198,12 +195,14 @@ class AcceptUpload:
         await _validate_written(check, file, validated_bytes)
         return Received(size_bytes, sha256)
 
-    async def _put(self, upload: Upload, path: Path, lease: UploadLease, *, is_ours: bool) -> None:
+    async def _put(
+        self, upload: Upload, content: bytes | Path, lease: UploadLease, *, is_ours: bool
+    ) -> None:
         receipt = upload.receipt
         try:
             new = NewObject(
                 receipt.object_key,
-                path,
+                content,
                 receipt.file_size_bytes,
                 receipt.file_hash,
                 object_metadata(upload),
@@ -259,7 +258,7 @@ async def _validate_written(check: FileValidation, file: SpoolFile, validated_by
     readable_bytes = file.readable_bytes
     if readable_bytes > validated_bytes:
         await check.feed_file(
-            file.path, offset=validated_bytes, size_bytes=readable_bytes - validated_bytes
+            file.on_disk(), offset=validated_bytes, size_bytes=readable_bytes - validated_bytes
         )
     return max(readable_bytes, validated_bytes)
 

@@ -143,14 +143,14 @@ class StoredObject:
 @dataclass(frozen=True, slots=True)
 class NewObject:
     """
-    An object to store, from the file at `path`.
+    An object to store: `content` has its bytes, or is the path of the file that has them.
 
     `metadata` has names in lower case with hyphens, and printable ASCII values; at most 1,500 bytes
     together, because S3 limits them to 2 KB.
     """
 
     key: str
-    path: Path
+    content: bytes | Path
     size_bytes: int
     sha256: Sha256
     metadata: Mapping[str, str] = field(default_factory=dict)

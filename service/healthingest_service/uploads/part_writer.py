@@ -119,7 +119,7 @@ class PartWriter:
         lease = UploadLease(
             renew, seconds=self._lease_seconds, begun_at=begins_at, clock=self._clock
         )
-        new = NewObject(key, self._file.path, part.size_bytes, sha256)
+        new = NewObject(key, self._file.content, part.size_bytes, sha256)
         await self._store.put(new, heartbeat=lease.keep)
         await self._uploads.add_part(resumable.id, resumable.writer, part)
         self._stored_bytes += part.size_bytes
@@ -130,7 +130,7 @@ class PartWriter:
         if self._file is None:
             return None
         await self._file.finish()
-        return self._file.path
+        return self._file.on_disk()
 
     async def _close(self) -> None:
         opening = self._opening

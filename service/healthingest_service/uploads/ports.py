@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from healthingest_service.audit.model import AuditEvent
 from healthingest_service.identity.model import AccountId
@@ -34,17 +34,36 @@ async def no_heartbeat() -> None:
     """A heartbeat that does nothing."""
 
 
+SMALL_BODY_BYTES: Final = 64 * 1024
+"""A body of at most this size stays in memory, and the worker of the gate gets it by its socket."""
+
+
 class SpoolFile(Protocol):
-    """The body of one request on local disk, removed at the end of its context."""
+    """
+    The body of one request, removed at the end of its context.
+
+    It is on local disk, unless it has at most `SMALL_BODY_BYTES`.
+    """
 
     @property
-    def path(self) -> Path:
-        """The path of the file; it has every byte after `finish`."""
+    def content(self) -> bytes | Path:
+        """The whole body after `finish`: its bytes if it is small, else the path of its file."""
         ...
 
     @property
     def readable_bytes(self) -> int:
-        """The number of leading bytes that can be read at `path`; all of them after `finish`."""
+        """The number of leading bytes that are on disk."""
+        ...
+
+    def on_disk(self) -> Path:
+        """
+        Return the path of the file, which has the first `readable_bytes`.
+
+        A small body is written to it now.
+
+        Raises:
+            SpoolFullError, SpoolUnavailableError: as `write`.
+        """
         ...
 
     async def write(self, chunk: bytes) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 from support.faults.case import HIT_SECONDS, CannotError, Case
+from support.faults.point_cases import large_file
 from support.faults.world import DATABASE_ERRORS, World
 from support.servers.disk import Disk
 from support.servers.process import ServerProcess
@@ -86,7 +87,8 @@ async def spools_full(world: World) -> bool:
         raise CannotError(message)
     for disk in world.spools:
         await asyncio.to_thread(disk.fill)
-    attempts = await asyncio.gather(*(world.clients.upload(patient=False) for _ in range(8)))
+    files = [large_file(world) for _ in range(8)]  # small ones need no disk
+    attempts = await asyncio.gather(*(world.clients.upload(file, patient=False) for file in files))
     for disk in world.spools:
         disk.free()
     if world.fleet.spooled_bytes():

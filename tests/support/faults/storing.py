@@ -48,8 +48,12 @@ class FaultySpoolFile(SpoolFile):
 
     @property
     @override
-    def path(self) -> Path:
-        return self.inner.path
+    def content(self) -> bytes | Path:
+        return self.inner.content
+
+    @override
+    def on_disk(self) -> Path:
+        return self.inner.on_disk()
 
     @property
     @override
@@ -150,8 +154,9 @@ class FaultyStore(ObjectStore):
     @override
     async def put(self, new: NewObject, *, heartbeat: Heartbeat = no_heartbeat) -> None:
         await _at(self.faults, self.points.before_put)
-        if self.points.mid_put is not None:
-            new = replace(new, path=_tripping(new.path, self.faults, self.points.mid_put))
+        if self.points.mid_put is not None and isinstance(new.content, Path):
+            tripping = _tripping(new.content, self.faults, self.points.mid_put)
+            new = replace(new, content=tripping)
         heartbeat = _met_again(heartbeat, self.faults, self.points.between_parts)
         await self.inner.put(new, heartbeat=heartbeat)
         await _at(self.faults, self.points.after_put)

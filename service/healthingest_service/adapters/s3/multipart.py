@@ -82,10 +82,16 @@ class MultipartPut:
     """One multipart upload of an object. While it is aborted, its task is in the set *undoing*."""
 
     def __init__(
-        self, bucket: Bucket, wanted: NewObject, part_bytes: int, undoing: set[asyncio.Task[None]]
+        self,
+        bucket: Bucket,
+        wanted: NewObject,
+        path: Path,
+        part_bytes: int,
+        undoing: set[asyncio.Task[None]],
     ) -> None:
         self._bucket = bucket
         self._wanted = wanted
+        self._path = path
         self._part_bytes = part_bytes
         self._undoing = undoing
         self._sent: list[SentPart] = []
@@ -125,7 +131,7 @@ class MultipartPut:
         whole = hashlib.sha256()
         for part in parts_of(self._wanted.size_bytes, self._part_bytes):
             await heartbeat()
-            digest = await asyncio.to_thread(_digest, self._wanted.path, part, whole)
+            digest = await asyncio.to_thread(_digest, self._path, part, whole)
             answer = await self._repeated(partial(self._send_part, upload_id, part, digest))
             self._sent.append(SentPart(part.number, answer["ETag"], digest))
         if whole.hexdigest() != self._wanted.sha256:
@@ -134,7 +140,7 @@ class MultipartPut:
     # ANN401: botocore's answer
     async def _send_part(self, upload_id: str, part: Part, digest: bytes) -> Any:  # noqa: ANN401
         # Not in a thread: if that were cancelled, the file would stay open.
-        file = self._wanted.path.open("rb")
+        file = self._path.open("rb")
         try:
             return await self._bucket.client.upload_part(
                 Bucket=self._bucket.name,

@@ -9,6 +9,7 @@ Larger objects are sent in parts by `multipart`.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -42,12 +43,16 @@ from healthingest_service.uploads.errors import (
     StoreUnavailableError,
 )
 from healthingest_service.uploads.model import NewObject, StoredObject
-from healthingest_service.uploads.ports import Heartbeat, ObjectStore, no_heartbeat
+from healthingest_service.uploads.ports import (
+    SMALL_BODY_BYTES,
+    Heartbeat,
+    ObjectStore,
+    no_heartbeat,
+)
 
 _CHUNK_BYTES: Final = 256 * 1024
 _NOT_THERE: Final = frozenset({404, 416})
 """Statuses of a GET with `Range`: no such object, or it ends before the range."""
-_SMALL_BYTES: Final = 64 * 1024
 DEFAULT_PART_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -90,8 +95,9 @@ class S3Store(ObjectStore):
         Makes up to three attempts within one deadline, for the object or for each part of it. After
         an unclear answer a HEAD request shows whether the object is stored.
         """
-        if new.size_bytes > self._part_bytes:
-            await MultipartPut(self.bucket, new, self._part_bytes, self._undoing).run(heartbeat)
+        if isinstance(new.content, Path) and new.size_bytes > self._part_bytes:
+            parts = MultipartPut(self.bucket, new, new.content, self._part_bytes, self._undoing)
+            await parts.run(heartbeat)
             return
         await heartbeat()
         try:
@@ -131,17 +137,25 @@ class S3Store(ObjectStore):
             metadata=metadata_of(new),
             creating=self.bucket.creating,
         )
-        # Not in a thread: if that were cancelled, the file would stay open.
-        file = new.path.open("rb")
-        try:
-            # A file is sent after "100 Continue", a round trip that costs more than a small body.
-            is_small = new.size_bytes <= _SMALL_BYTES
-            body = file.read(new.size_bytes) if is_small else FileBody(file, 0, new.size_bytes)
-            checksum = await call_once(lambda: self._sender.send(put, body))
-        finally:
-            file.close()
+        if isinstance(new.content, bytes):
+            content = new.content
+            checksum = await call_once(lambda: self._sender.send(put, content))
+        else:
+            checksum = await self._send_file(put, new.content)
         if checksum not in {None, put.checksum}:  # the server stored other bytes
             raise StoreUnavailableError
+
+    async def _send_file(self, put: ObjectPut, path: Path) -> str | None:
+        # Not in a thread: if that were cancelled, the file would stay open.
+        file = path.open("rb")
+        try:
+            # A file is sent after "100 Continue", a round trip that costs more than a small body.
+            is_small = put.size_bytes <= SMALL_BODY_BYTES
+            body = file.read(put.size_bytes) if is_small else FileBody(file, 0, put.size_bytes)
+            checksum: str | None = await call_once(lambda: self._sender.send(put, body))
+        finally:
+            file.close()
+        return checksum
 
     async def _is_stored(self, new: NewObject) -> bool:
         try:
