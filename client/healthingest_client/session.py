@@ -22,6 +22,7 @@ from healthingest_client.errors import (
     ProblemError,
     UnreachableError,
 )
+from healthingest_client.pacing import Pacing
 from healthingest_client.retries import Patience, RetryPolicy, may_repeat, retry_after_seconds
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -83,6 +84,7 @@ class Session:
         timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
         self.http = httpx.AsyncClient(timeout=timeout, transport=transport)
         self._renewal = asyncio.Lock()
+        self._pacing = Pacing()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -155,7 +157,7 @@ class Session:
             content=None if call.body is None else call.body(),
         )
         try:
-            answer = await self.http.send(request, stream=True)
+            answer = await self._paced(request) if call.body else await self._sent(request)
         except httpx.TransportError as error:
             raise unreachable(self.server, error) from error
         if not answer.is_success:
@@ -165,6 +167,22 @@ class Session:
                 await answer.aclose()
             raise problem_of(answer)
         return answer
+
+    async def _paced(self, request: httpx.Request) -> httpx.Response:
+        """Send a request with a body, once the rate limits have room for it."""
+        wait = self._pacing.seconds_before(request.method, time.monotonic())
+        if wait:
+            await self.sleep(wait)
+        self._pacing.sending(request.method)
+        try:
+            answer = await self._sent(request)
+        finally:
+            self._pacing.ended(request.method)
+        self._pacing.answered(request.method, answer.headers.get("RateLimit", ""), time.monotonic())
+        return answer
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        return await self.http.send(request, stream=True)
 
     async def _valid_tokens(self) -> Tokens:
         tokens = self.tokens.get(self.server)

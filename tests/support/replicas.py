@@ -11,6 +11,7 @@ from healthingest_service.adapters.database.migrate import migrate
 from support.deadlines import HANG_SECONDS
 from support.servers.postgres import postgres_server
 from support.servers.process import free_port
+from support.servers.redis import redis_server
 from support.servers.versitygw import S3Server, s3_server
 from support.service_process import ServiceProcess, service
 
@@ -43,11 +44,12 @@ class Replica:
 
 
 def started_replicas(stack: ExitStack, folder: Path, **limits: str) -> list[Replica]:
-    """Start two replicas that share a new database and a new bucket, with limits for many."""
+    """Start two replicas that share database, bucket and cache, with limits for many."""
     database_url = stack.enter_context(stack.enter_context(postgres_server()).database())
     store = stack.enter_context(s3_server()).new_bucket()
+    cache = stack.enter_context(redis_server())
     asyncio.run(migrate(database_url, timeout_seconds=HANG_SECONDS))
-    settings = _settings(database_url, store, folder) | limits
+    settings = _settings(database_url, store, folder) | {"CACHE__URL": cache.url} | limits
     replicas = [Replica.started(folder / name, settings, stack) for name in ("one", "two")]
     for one in replicas:
         one.process.wait_until_ready()
