@@ -1,5 +1,5 @@
 """
-When a client waits before it sends a file, because a rate limit leaves no room.
+When a client waits before it sends a request, because a rate limit leaves no room.
 
 A server that refuses a request with a body has received some of it, so these bytes are sent twice.
 The header `RateLimit` of earlier answers says how many requests are left
@@ -7,13 +7,15 @@ The header `RateLimit` of earlier answers says how many requests are left
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
 _RULE: Final = re.compile(r'"([^"]+)"\s*;\s*r=(\d+)\s*;\s*t=(\d+)')
 _LONGEST_SECONDS: Final = 120.0
 """A longer wait is left to `Retry-After`: there may be room before the end of the window."""
+_NO_RULES: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -25,33 +27,35 @@ class _Room:
 @dataclass(slots=True)
 class Pacing:
     """
-    The rules that answers to requests with a body have named, and the room of each.
+    The rules that answers have named, and the room of each.
 
-    Requests of one kind, such as `POST`, are counted by the same rules. Times are in seconds, of
-    any clock that does not go back.
+    Requests of one *kind*, such as a method and the begin of a path, are counted by the same rules.
+    Times are in seconds, of any clock that does not go back.
     """
 
     _rules: dict[str, frozenset[str]] = field(default_factory=dict)
     _rooms: dict[str, _Room] = field(default_factory=dict)
-    _under_way: dict[str, int] = field(default_factory=dict)
+    _under_way: Counter[str] = field(default_factory=Counter)
 
     def seconds_before(self, kind: str, now: float) -> float:
         """Return how long to wait before the next request; those under way need room, too."""
-        under_way = self._under_way.get(kind, 0)
         waits = [
             room.resets_at - now
-            for room in self._rooms_of(kind)
-            if room.left <= under_way and now < room.resets_at <= now + _LONGEST_SECONDS
+            for rule in self._rules.get(kind, _NO_RULES)
+            if (room := self._rooms[rule]).left <= self._under_way[rule]
+            and now < room.resets_at <= now + _LONGEST_SECONDS
         ]
         return max(waits, default=0.0)
 
-    def sending(self, kind: str) -> None:
-        """Note that a request is sent."""
-        self._under_way[kind] = self._under_way.get(kind, 0) + 1
+    def sending(self, kind: str) -> frozenset[str]:
+        """Note that a request is sent; returns the rules that count it, for `ended`."""
+        rules = self._rules.get(kind, _NO_RULES)
+        self._under_way.update(rules)
+        return rules
 
-    def ended(self, kind: str) -> None:
+    def ended(self, rules: AbstractSet[str]) -> None:
         """Note that a request was answered, or got no answer."""
-        self._under_way[kind] -= 1
+        self._under_way.subtract(rules)
 
     def answered(self, kind: str, rate_limit: str, now: float) -> None:
         """Note the header `RateLimit` of an answer."""
@@ -61,6 +65,3 @@ class Pacing:
         self._rules[kind] = frozenset(name for name, _, _ in found)
         for name, left, seconds in found:
             self._rooms[name] = _Room(int(left), now + int(seconds))
-
-    def _rooms_of(self, kind: str) -> Iterable[_Room]:
-        return (self._rooms[name] for name in self._rules.get(kind, ()))

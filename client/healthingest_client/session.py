@@ -157,7 +157,7 @@ class Session:
             content=None if call.body is None else call.body(),
         )
         try:
-            answer = await self._paced(request) if call.body else await self._sent(request)
+            answer = await self._paced(request)
         except httpx.TransportError as error:
             raise unreachable(self.server, error) from error
         if not answer.is_success:
@@ -169,20 +169,18 @@ class Session:
         return answer
 
     async def _paced(self, request: httpx.Request) -> httpx.Response:
-        """Send a request with a body, once the rate limits have room for it."""
-        wait = self._pacing.seconds_before(request.method, time.monotonic())
+        """Send a request, once the rate limits have room for it."""
+        kind = f"{request.method} {'/'.join(request.url.path.split('/')[:3])}"
+        wait = self._pacing.seconds_before(kind, time.monotonic())
         if wait:
             await self.sleep(wait)
-        self._pacing.sending(request.method)
+        rules = self._pacing.sending(kind)
         try:
-            answer = await self._sent(request)
+            answer = await self.http.send(request, stream=True)
         finally:
-            self._pacing.ended(request.method)
-        self._pacing.answered(request.method, answer.headers.get("RateLimit", ""), time.monotonic())
+            self._pacing.ended(rules)
+        self._pacing.answered(kind, answer.headers.get("RateLimit", ""), time.monotonic())
         return answer
-
-    async def _sent(self, request: httpx.Request) -> httpx.Response:
-        return await self.http.send(request, stream=True)
 
     async def _valid_tokens(self) -> Tokens:
         tokens = self.tokens.get(self.server)

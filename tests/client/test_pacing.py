@@ -30,12 +30,22 @@ def test_requests_under_way_take_room() -> None:
     """Also before they are answered; their end gives it back to others."""
     pacing = Pacing()
     pacing.answered("POST", header(2), 0)
-    pacing.sending("POST")
+    first = pacing.sending("POST")
     assert pacing.seconds_before("POST", 0) == 0
     pacing.sending("POST")
     assert pacing.seconds_before("POST", 0) == 60
-    pacing.ended("POST")
+    pacing.ended(first)
     assert pacing.seconds_before("POST", 0) == 0
+
+
+def test_requests_of_several_kinds_share_a_rule() -> None:
+    """What one of them was told holds for the others, and each takes room."""
+    pacing = Pacing()
+    for kind, left in (("PATCH", 5), ("GET", 1)):
+        pacing.answered(kind, header(left), 0)
+    assert pacing.seconds_before("PATCH", 0) == 0
+    pacing.sending("GET")
+    assert pacing.seconds_before("PATCH", 0) == 60
 
 
 def test_the_longest_of_several_rules_counts() -> None:
