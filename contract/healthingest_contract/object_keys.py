@@ -73,6 +73,11 @@ def is_object_key(key: str) -> bool:
     return True
 
 
+def before_hash(key: str) -> str:
+    """Return *key* without its SHA-256, a text that sorts before it; others are unchanged."""
+    return key.rpartition("_")[0] if is_object_key(key) else key
+
+
 @lru_cache(maxsize=_CACHED_KEYS)
 def parse(key: str) -> ObjectKey:
     """

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 from zlib import crc32
 
-from healthingest_contract.object_keys import AFTER_ALL_KEYS, is_object_key
+from healthingest_contract.object_keys import AFTER_ALL_KEYS, before_hash, is_object_key
 from healthingest_service.uploads.discrepancies import ConsistencyCounts, Discrepancies, Discrepancy
 from healthingest_service.uploads.errors import (
     LedgerUnavailableError,
@@ -133,10 +133,18 @@ class ConsistencyCheck:
                     self._discrepancies.finished()
                     return True
                 after = after if stop.is_set() else until
-                await self._jobs.note(JOB, slot, after, lease_seconds=_LEASE_SECONDS)
+                await self._note(slot, after, lease_seconds=_LEASE_SECONDS)
         finally:
-            await self._jobs.note(JOB, slot, after, lease_seconds=0)
+            await self._note(slot, after, lease_seconds=0)
         return False
+
+    async def _note(self, slot: int, after: str, *, lease_seconds: float) -> None:
+        """
+        Note the position without the hash of a file, whose upload may be erased meanwhile.
+
+        A check that continues there compares a few objects again.
+        """
+        await self._jobs.note(JOB, slot, before_hash(after), lease_seconds=lease_seconds)
 
     async def _abort_stale_puts(self) -> None:
         """Abort unfinished PUTs of ended processes; log it if the store cannot list them."""
@@ -193,7 +201,7 @@ class ConsistencyCheck:
         """
         if monotonic() - self._noted_at > _NOTE_SECONDS:
             self._noted_at = monotonic()
-            await self._jobs.note(JOB, slot, position, lease_seconds=_LEASE_SECONDS)
+            await self._note(slot, position, lease_seconds=_LEASE_SECONDS)
 
     async def _kept(self, after: str, until: str) -> AsyncIterator[Sequence[KeptUpload]]:
         while uploads := await self._uploads.between(after, until, limit=_PAGE):

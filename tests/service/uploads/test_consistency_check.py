@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 from typing_extensions import override
@@ -18,7 +18,7 @@ from healthingest_service.adapters.database.erasure_tables import TombstoneRow
 from healthingest_service.adapters.database.kept_uploads import DatabaseKeptUploads
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.scheduled_jobs import DatabaseScheduledJobs
-from healthingest_service.adapters.database.tables import OutboxRow, UploadRow
+from healthingest_service.adapters.database.tables import OutboxRow, ScheduledJobRow, UploadRow
 from healthingest_service.adapters.folder import FolderStore
 from healthingest_service.adapters.folder_inventory import FolderInventory
 from healthingest_service.erasure.model import (
@@ -289,6 +289,38 @@ async def test_keeps_to_its_speed_and_stops_when_told(room: Room, stop: asyncio.
         assert await reading is False
     assert check.counts.verified_objects == 0
     assert await discrepancies(room.check(), asyncio.Event()) == {}
+
+
+async def test_its_position_names_no_file(
+    room: Room, stop: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its upload may be erased before the check continues; at the end there is none."""
+    monkeypatch.setattr("healthingest_service.uploads.consistency_check._PAGE", 1)
+    position = select(ScheduledJobRow.position)
+    kept = sorted(
+        [(await room.keep(b"a")), (await room.keep(b"b"))], key=lambda one: one.receipt.object_key
+    )
+    room.clock.move(YOUNG_SECONDS + 1)
+
+    async def fails_after_one(key: str) -> AsyncIterator[bytes]:
+        room.store.is_down = bool(room.store.reads)
+        async for chunk in FlakyStore.read(room.store, key):
+            yield chunk
+
+    monkeypatch.setattr(room.store, "read", fails_after_one)
+    with pytest.raises(StoreUnavailableError):
+        await room.check().check_once(stop)
+    async with transaction(room.engine, timeout_seconds=5) as connection:
+        noted = await connection.scalar(position)
+    first = kept[0].receipt.object_key
+    assert noted
+    assert first.startswith(noted)
+    assert kept[0].receipt.file_hash not in noted
+    monkeypatch.undo()
+    room.store.is_down = False
+    assert await discrepancies(room.check(), stop) == {}
+    async with transaction(room.engine, timeout_seconds=5) as connection:
+        assert await connection.scalar(position) == ""
 
 
 async def test_removes_what_dead_puts_have_left(room: Room, stop: asyncio.Event) -> None:

@@ -69,7 +69,7 @@ class DatabaseScheduledJobs(ScheduledJobs):
     @override
     async def finish(self, name: str, slot: int) -> None:
         await self._change(
-            name, slot, lease_until=None, finished_slot=slot, finished_at=self._clock()
+            name, slot, position="", lease_until=None, finished_slot=slot, finished_at=self._clock()
         )
 
     @override
