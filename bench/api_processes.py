@@ -89,7 +89,8 @@ def main() -> int:
 
 def measure(server: Server, rounds: int) -> tuple[Used, Used]:
     """Return what was measured with the first process, and with both."""
-    one, both = Used(), Used()
+    one = Used()
+    both = Used()
     everywhere = os.sched_getaffinity(0)
     numbers = count(1)
     os.sched_setaffinity(0, {_CLIENT_CORE})
@@ -108,7 +109,8 @@ def _round(servers: Sequence[Server], used: Used, numbers: "count[int]") -> None
         return file_of(SMALL_BYTES, number)
 
     os.sync()
-    api, machine = _api_seconds(servers), _machine_seconds()
+    api = _api_seconds(servers)
+    machine = _machine_seconds()
     targets = [one.target for one in servers]
     seen = burst(targets, make, clients=CLIENTS, seconds=_SECONDS, numbers=numbers)
     used.rate.values.append(seen.per_second)

@@ -66,8 +66,10 @@ async def _kill_replica(replica: Replica, at: list[int]) -> None:
     connection = await asyncpg.connect(replica.settings["DATABASE__URL"], timeout=10)
     try:
         for wanted in at:
-            while await connection.fetchval(_STORED, timeout=10) < wanted:  # noqa: ASYNC110 - of a server
+            stored = 0
+            while stored < wanted:
                 await asyncio.sleep(0.5)
+                stored = await connection.fetchval(_STORED, timeout=10)
             await asyncio.to_thread(replica.replace)
     finally:
         await connection.close()

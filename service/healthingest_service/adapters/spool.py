@@ -212,7 +212,8 @@ class DiskSpoolFile(SpoolFile):
         """Remove and close the file. A write in progress has its own file descriptor."""
         if self._writing is not None:  # retrieve its exception, since no task awaits it
             self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())
-        descriptor, self._descriptor = self._descriptor, None
+        descriptor = self._descriptor
+        self._descriptor = None
         if descriptor is not None:
             self._unlink(descriptor)
         self._pending = []

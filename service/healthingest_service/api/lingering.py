@@ -78,7 +78,8 @@ class LingeringTransport:
             self._flush()
 
     def _flush(self) -> None:
-        gathered, self._gathered = self._gathered, []
+        gathered = self._gathered
+        self._gathered = []
         self._gathered_bytes = 0
         if gathered and not self._transport.is_closing():
             self._transport.writelines(gathered)

@@ -97,7 +97,8 @@ class RequestParser(h11.Connection):
         Bytes that belong to a body of known length as a whole do not pass h11's buffer, which would
         copy them twice.
         """
-        whole, self._whole = self._whole, b""
+        whole = self._whole
+        self._whole = b""
         if whole:
             super().receive_data(whole)
         if self._is_of_body(data):
@@ -150,7 +151,8 @@ class RequestParser(h11.Connection):
         return self.awaits_body and 0 < len(data) <= reader._remaining  # noqa: SLF001
 
     def _next_of_body(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        whole, self._whole = self._whole, b""
+        whole = self._whole
+        self._whole = b""
         if whole and isinstance(self._reader, ContentLengthReader):
             self._reader._remaining -= len(whole)  # noqa: SLF001
             return h11.Data(data=whole)

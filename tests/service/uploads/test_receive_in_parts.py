@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import override
 
 from healthingest_service.adapters.database.ledger import DatabaseLedger
 from healthingest_service.adapters.database.resumable_uploads import DatabaseResumableUploads
@@ -28,7 +29,7 @@ from healthingest_service.uploads.receive_in_parts import (
     ReceiveInParts,
 )
 from healthingest_service.uploads.remove_parts import RemoveParts
-from healthingest_service.uploads.resumable import Resumable, ResumableState
+from healthingest_service.uploads.resumable import Part, Resumable, ResumableId, ResumableState
 from support.fakes import MemoryStore, ReadyResult
 from support.resumables import LIFETIME_SECONDS
 from support.uploads import BUCKET, Clock, owner, principal, sha256
@@ -328,6 +329,28 @@ async def test_a_process_that_stood_still_stores_no_part(world: World) -> None:
         await world.uploads.end(new.id)
 
     world.store.meanwhile = [stands_still]
+    with pytest.raises(errors.ResumableEndedError):
+        await world.append(new, sent(CONTENT[:40]))
+    assert world.store.objects == {}
+
+
+async def test_a_part_is_not_stored_if_its_process_stood_still_before(
+    world: World, engine: AsyncEngine
+) -> None:
+    """Between the transaction that begins its lease and the PUT."""
+
+    class StandsStill(DatabaseResumableUploads):
+        @override
+        async def begin_part(
+            self, resumable_id: ResumableId, writer: int, part: Part, *, lease_seconds: float
+        ) -> None:
+            await super().begin_part(resumable_id, writer, part, lease_seconds=lease_seconds)
+            world.clock.move(lease_seconds + 1)
+            await self.end(resumable_id)
+
+    world.uploads = StandsStill(engine, 5, LIFETIME_SECONDS, world.clock)
+    world.receive = world.replica(RULES)
+    new = await world.begun()
     with pytest.raises(errors.ResumableEndedError):
         await world.append(new, sent(CONTENT[:40]))
     assert world.store.objects == {}
