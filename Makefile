@@ -37,7 +37,7 @@ PARALLEL := --numprocesses $(PROCESSES) --durations 20
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-all faults check fmt lint types arch docs diagrams unit simulate servers faults-folder faults-devices generated goldens crds settings e2e images images-live up down locks changelog clean \
+.PHONY: help setup demo test test-long test-and-faults faults check fmt lint types arch docs diagrams unit simulate servers faults-folder faults-devices generated goldens crds settings e2e images images-live up down locks changelog clean \
   compose-secrets compose-up compose-demo compose-down release-check release-images chart release-chart release-artifacts
 
 help: ## print this list
@@ -49,9 +49,9 @@ demo: $(DEMO_READY) ## run the service on this machine and upload a sample; Ctrl
 
 test: setup servers check unit ## all checks and all tests that need no cluster, with private servers
 
-test-all: ## test, then the short faults and the long tests: everything that needs no cluster
+test-and-faults: ## test, then the short faults: what must pass before a change is merged, without a cluster
 	@env -u KUBECONFIG $(MAKE) --jobs=1 test
-	@env -u KUBECONFIG $(MAKE) --jobs=1 faults test-long SHORT=1
+	@env -u KUBECONFIG $(MAKE) --jobs=1 faults SHORT=1
 
 faults: setup servers ## test the promises of an upload and of an erasure with faults of all processes and servers (SHORT=1: minutes; SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/run.py $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))

@@ -88,6 +88,16 @@ def grant(bucket: str, user: str, *actions: str) -> None:
         _s3(port).put_bucket_policy(Bucket=bucket, Policy=policy)
 
 
+def withdraw_grants(bucket: str) -> None:
+    """Take back what an earlier run granted: the bucket, and its policy, outlive a HealthIngest."""
+    with k8s.port_forward("service/s3", 7070, install.DEPENDENCIES) as port:
+        try:
+            _s3(port).delete_bucket_policy(Bucket=bucket)
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchBucket":
+                raise
+
+
 def gateway(*words: str) -> str:
     """Run the object store's own command for accounts."""
     login = ["--access", "admin", "--secret", install.passwords()["s3"]]

@@ -62,6 +62,7 @@ def _first_key() -> Iterator[str]:
     """Yield the key of a HealthIngest with keys for readers, which have no rights yet."""
     k8s.remove_namespace(NAMESPACE)
     install.user_secrets(NAMESPACE)
+    outside.withdraw_grants(BUCKET)
     k8s.secret("reader", NAMESPACE, _reader_account())
     manifest = install.minimal(NAME)
     manifest["spec"]["limits"] = dict(NO_LIMITS)
