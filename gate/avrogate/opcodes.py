@@ -12,6 +12,11 @@ from typing import Final
 from avrogate.results import Code
 
 WORDS: Final = 5
+BRANCH_WORDS: Final = 4
+"""
+Of a branch of a union: its instruction, its size in bytes or -1, the most that its first byte may
+be, and the instruction behind the branch. The last two are used only with a size.
+"""
 
 # Values: each instruction reads one.
 LONG: Final = 1
@@ -26,7 +31,7 @@ DECIMAL_BYTES: Final = 9  # a: position of the bounds, b: bytes of each bound
 DECIMAL_FIXED: Final = 10  # a, b: as for DECIMAL_BYTES; c: bytes of the value
 # Control.
 FIRST_CONTROL: Final = 20
-UNION: Final = 20  # a: number of branches; the address of each branch follows the instruction
+UNION: Final = 20  # a: number of branches, which follow the instruction
 END: Final = 21
 CALL: Final = 22  # a: target, b: nesting that the call adds, c: least nesting within the target
 RETURN: Final = 23

@@ -1,6 +1,7 @@
 """Compiles a schema to the flat program that the walker runs; `opcodes` has the instructions."""
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -206,11 +207,30 @@ class _Compiler:
         self._open = [start + 1]
 
     def _union(self, branches: tuple[Type, ...], path: Path, depth: int, nesting: int) -> None:
-        start = self._put(path, op.UNION, len(branches))
-        self._words.extend([0] * len(branches))
+        start = self._put(path, op.UNION, len(branches)) + op.WORDS
+        self._words.extend((0, -1, 0xFF, 0) * len(branches))
         ends = []
-        for index, branch in enumerate(branches, start + op.WORDS):
-            self._open = [index]
+        for index, branch in enumerate(branches):
+            where = start + index * op.BRANCH_WORDS
+            self._open = [where]
             self._type(branch, path, depth, nesting)
             ends.extend(self._open)
+            if self._open == [where]:  # nothing to read
+                self._words[where + 1] = 0
+                ends.append(where + 3)
+            elif self._open == [self._words[where] + 1]:  # one instruction
+                ends.extend(self._fixed_branch(where))
         self._open = ends
+
+    def _fixed_branch(self, where: int) -> Iterator[int]:
+        """Give a branch of one value its size, if that is fixed; yield the word to be filled in."""
+        instruction = self._words[where]
+        match self._words[instruction]:
+            case op.SKIP:
+                self._words[where + 1] = self._words[instruction + 2]
+            case op.BOOLEAN:
+                self._words[where + 1] = 1
+                self._words[where + 2] = 1
+            case _:
+                return
+        yield where + 3

@@ -9,6 +9,7 @@ ctypedef long long* Words
 
 cdef enum:
     WORDS = 5
+    BRANCH_WORDS = 4
     LONG = 1
     INT = 2
     STRING = 3
@@ -81,8 +82,12 @@ cdef inline (Word, Word) _control(Words p, Word pc, Bytes data, Word pos, Word e
 @cython.locals(index=Word)
 cdef inline (Word, Word) _union(Words p, Word pc, Bytes data, Word pos, Word end) noexcept nogil
 cdef inline (Word, Word) _call(Words p, Word pc, Word pos, Words s) noexcept nogil
+@cython.locals(after=Word)
 cdef inline (Word, Word) _repeat(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
 cdef inline (Word, Word) _next(Words p, Word pc, Bytes data, Word pos, Word end, Words s) noexcept nogil
+@cython.locals(count=Word)
+cdef inline Word _plain_array(Words p, Word pc, Bytes data, Word pos, Word end) noexcept nogil
+cdef inline Word _plain_values(Words p, Word pc, Bytes data, Word pos, Word end, Word count) noexcept nogil
 @cython.locals(after=Word)
 cdef inline Word _plain_items(Words p, Word pc, Bytes data, Word pos, Word end, Words s, Word frame) noexcept nogil
 @cython.locals(count=Word, size=Word)

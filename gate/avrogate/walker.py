@@ -231,10 +231,21 @@ def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) ->
 
 
 def _union(p: Words, pc: Word, data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
+    """
+    Return the branch's instruction, or the next one if the branch has a fixed size.
+
+    Without a jump for each branch the processor need not guess which one comes.
+    """
     index, pos = _read(data, pos, end)
-    if pos > 0 and (index < 0 or index >= p[pc + 2]):
+    if pos < 0:
+        return pc, pos
+    if index < 0 or index >= p[pc + 2]:
         return pc, -BAD_BRANCH
-    return p[pc + WORDS + index], pos
+    branch: Word = pc + WORDS + index * BRANCH_WORDS
+    size: Word = p[branch + 1]
+    if size >= 0 and size < end - pos and data[pos] <= p[branch + 2]:
+        return p[branch + 3], pos + size
+    return p[branch], pos
 
 
 def _call(p: Words, pc: Word, pos: Word, s: Words) -> tuple[Word, Word]:
@@ -252,6 +263,10 @@ def _repeat(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> 
     frame: Word = s[SP]
     if frame + 4 > s[STACK_END]:
         return pc, -TOO_DEEP
+    if p[pc + 4] != 0:
+        after = _plain_array(p, pc + WORDS, data, pos, end)
+        if after > 0:
+            return p[pc + 1], after
     pos = _items(p[pc + 3], data, pos, end, s, frame)
     if pos < 0:
         return pc, pos
@@ -284,6 +299,36 @@ def _next(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) -> tu
         return p[repeat + 2], pos
     s[SP] = frame
     return p[repeat + 1], pos
+
+
+def _plain_array(p: Words, pc: Word, data: Bytes, pos: Word, end: Word) -> Word:
+    """
+    Return the end of an array of plain values, or 0 if it must be read item by item.
+
+    It must if it has several blocks, a fault or a size, or is not whole within the piece.
+    """
+    count, pos = _read(data, pos, end)
+    if pos < 0 or count < 0 or count > end - pos:
+        return 0
+    if count == 0:
+        return pos
+    pos = _plain_values(p, pc, data, pos, end, count)
+    return pos + 1 if 0 < pos < end and data[pos] == 0 else 0
+
+
+def _plain_values(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, count: Word) -> Word:
+    """Return where *count* plain values end, at most *end*, or less than 1 after a fault."""
+    if p[pc] == SKIP:
+        return pos + count * p[pc + 2] if p[pc + 2] <= (end - pos) // count else end
+    if p[pc] == LONG:
+        while count > 0 and pos > 0:
+            pos = _long(data, pos, end)
+            count -= 1
+    else:
+        while count > 0 and pos > 0:
+            pos = _ranged(data, pos, end, -0x80000000, 0x7FFFFFFF, BAD_INT)
+            count -= 1
+    return pos
 
 
 def _plain_items(
