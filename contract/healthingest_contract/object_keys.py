@@ -32,10 +32,13 @@ AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 _CACHED_KEYS: Final = 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(
-    rf"raw/(?P<record_type>{RECORD_TYPE_PATTERN})/(?P<folder>\d{{4}}/\d{{2}}/\d{{2}})/"
-    r"(?P<user_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_(?P<time>\d{8}_\d{6})_"
-    r"(?P<sha256>[0-9a-f]{64})\.avro"
+    rf"raw/(?P<record_type>{RECORD_TYPE_PATTERN})/(?P<year>[1-9]\d{{3}})/(?P<month>\d\d)/(?P<day>\d\d)/"
+    r"(?P<user_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_"
+    r"(?P=year)(?P=month)(?P=day)_(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)_"
+    r"(?P<sha256>[0-9a-f]{64})\.avro",
+    re.ASCII,
 )
+_TIME: Final = ("year", "month", "day", "hour", "minute", "second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class ObjectKey:
 
     def __str__(self) -> str:
         at = self.uploaded_at.astimezone(UTC)
-        name = f"{self.user_id}_{at:%Y%m%d}_{at:%H%M%S}_{self.sha256}.avro"
+        name = f"{self.user_id}_{at:%Y%m%d_%H%M%S}_{self.sha256}.avro"
         return f"{PREFIX}{self.record_type}/{at:%Y/%m/%d}/{name}"
 
 
@@ -90,13 +93,10 @@ def parse(key: str) -> ObjectKey:
     if match is None:
         message = "not an object key of an upload"
         raise ValueError(message)
-    read = ObjectKey(
+    year, month, day, hour, minute, second = map(int, match.group(*_TIME))
+    return ObjectKey(
         record_type=match["record_type"],
         user_id=UUID(match["user_id"]),
-        uploaded_at=datetime.strptime(match["time"], "%Y%m%d_%H%M%S").replace(tzinfo=UTC),
+        uploaded_at=datetime(year, month, day, hour, minute, second, tzinfo=UTC),
         sha256=match["sha256"],
     )
-    if str(read) != key:  # the folder and the name have different dates
-        message = "not an object key of an upload"
-        raise ValueError(message)
-    return read

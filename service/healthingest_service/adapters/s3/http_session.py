@@ -38,6 +38,11 @@ class OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no 
     """
 
     # ANN401: aiobotocore has no types
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **named)
+        self._proxies: dict[str, tuple[str | None, dict[str, str]]] = {}
+
+    # ANN401: aiobotocore has no types
     async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401
         session = await super()._get_session(proxy_url)
         session._retry_connection = False  # noqa: SLF001 - see above
@@ -52,15 +57,16 @@ class OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no 
         Raises:
             aiohttp.ClientError, OSError: there is no answer, or it is broken.
         """
-        proxy = self._proxy_config.proxy_url_for(url)
+        address = URL(url, encoded=True)
+        proxy, proxy_headers = self._proxy_for(address)
         session = await self._get_session(proxy)
         async with session.put(
-            URL(url, encoded=True),
+            address,
             headers=headers,
             data=body,
             allow_redirects=False,
             proxy=proxy,
-            proxy_headers=self._proxy_config.proxy_headers_for(url),
+            proxy_headers=proxy_headers,
         ) as response:
             return Answer(
                 response.status,
@@ -68,6 +74,16 @@ class OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no 
                 response.headers.get("x-amz-bucket-region"),
                 await _beginning(response.content),
             )
+
+    def _proxy_for(self, address: URL) -> tuple[str | None, dict[str, str]]:
+        """Return the proxy and its headers, which depend on nothing but the scheme."""
+        if address.scheme not in self._proxies:
+            url = str(address.origin())
+            self._proxies[address.scheme] = (
+                self._proxy_config.proxy_url_for(url),
+                self._proxy_config.proxy_headers_for(url),
+            )
+        return self._proxies[address.scheme]
 
 
 def session_class_of(tls: TlsMaterial) -> type[OneTrySession]:
