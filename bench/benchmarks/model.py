@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 BUSY_LOAD: Final = 0.5
-"""With more processes than this that want a processor before the start, a run is a busy one."""
+"""With more busy processors than this before the start, a run is one on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a series; `load` is the mean number of processes that wanted a processor."""
+    """One run of a series; `load` is the mean number of busy processors before and after it."""
 
     series: str
     date: str

@@ -60,7 +60,7 @@ def _description(run: Run) -> Iterator[str]:
     yield (
         f"{run.date} at {run.commit}: {machine.processors} processors ({machine.model}), "
         f"{machine.memory_gib:.0f} GiB, {machine.kernel}; {versions}. "
-        f"Load {run.load_before:g} before, {run.load_after:g} after."
+        f"Busy processors: {run.load_before:g} before, {run.load_after:g} after."
     )
     if run.is_quick:
         yield "**A quick run:** few and small rounds."

@@ -5,6 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from benchmarks.model import Machine
 
 _GIB: Final = 1024**3
 _SECONDS: Final = 30.0
+_WATCHED_SECONDS: Final = 5.0
 _SERVERS: Final = {
     "PostgreSQL": ("postgres", "--version"),
     "Redis": ("redis-server", "--version"),
@@ -33,6 +35,25 @@ def machine() -> Machine:
         kernel=f"{platform.system()} {platform.release()}",
         versions=_versions(),
     )
+
+
+def busy_processors() -> float:
+    """
+    Return the mean number of processors that were busy during the next five seconds.
+
+    The load average would still have the series before.
+    """
+    idle_before = _idle_seconds()
+    began = time.monotonic()
+    time.sleep(_WATCHED_SECONDS)
+    idle = _idle_seconds() - idle_before
+    return max(0.0, (os.cpu_count() or 1) - idle / (time.monotonic() - began))
+
+
+def _idle_seconds() -> float:
+    """Return the time that all processors were idle or waited for a disk (proc_stat(5))."""
+    words = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=6)
+    return (int(words[4]) + int(words[5])) / os.sysconf("SC_CLK_TCK")
 
 
 def _model() -> str:

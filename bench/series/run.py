@@ -8,7 +8,6 @@ makes the page. They say whether other work was on the machine.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from typing import Final
 from benchmarks.catalogue import SERIES
 from benchmarks.model import Row, Run
 from series import healthingests, readers, uploads
-from series.machine import machine
+from series.machine import busy_processors, machine
 from series.sizes import QUICK, WHOLE, Sizes
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -64,7 +63,7 @@ def main() -> int:
 
 def measure(series: str, *, is_quick: bool) -> Run:
     """Return the run of a series, and print its rows as they come."""
-    load_before = os.getloadavg()[0]
+    load_before = busy_processors()
     began = time.monotonic()
     rows = []
     for row in MEASURES[series](QUICK if is_quick else WHOLE):
@@ -74,14 +73,14 @@ def measure(series: str, *, is_quick: bool) -> Run:
             for name, value in row.figures.items()
         )
         print(f"  {row.x!s:12} {row.server:24} {figures}", flush=True)
-    print(f"  {time.monotonic() - began:.0f} s, load {load_before:.1f} before", flush=True)
+    print(f"  {time.monotonic() - began:.0f} s, {load_before:.1f} processors busy before", flush=True)
     return Run(
         series=series,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         commit=_commit(),
         is_quick=is_quick,
         load_before=round(load_before, 1),
-        load_after=round(os.getloadavg()[0], 1),
+        load_after=round(busy_processors(), 1),
         machine=machine(),
         rows=rows,
     )
