@@ -73,7 +73,9 @@ def measure(series: str, *, is_quick: bool) -> Run:
             for name, value in row.figures.items()
         )
         print(f"  {row.x!s:12} {row.server:24} {figures}", flush=True)
-    print(f"  {time.monotonic() - began:.0f} s, {load_before:.1f} processors busy before", flush=True)
+    print(
+        f"  {time.monotonic() - began:.0f} s, {load_before:.1f} processors busy before", flush=True
+    )
     return Run(
         series=series,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
