@@ -39,7 +39,7 @@ def machine() -> Machine:
 
 def busy_processors() -> float:
     """
-    Return the mean number of processors that were busy during the next five seconds.
+    Watch the machine for five seconds, and return the mean number of busy processors.
 
     The load average would still have the series before.
     """

@@ -32,7 +32,8 @@ AFTER_ALL_KEYS: Final = PREFIX[:-1] + chr(ord(PREFIX[-1]) + 1)
 _CACHED_KEYS: Final = 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(
-    rf"raw/(?P<record_type>{RECORD_TYPE_PATTERN})/(?P<year>[1-9]\d{{3}})/(?P<month>\d\d)/(?P<day>\d\d)/"
+    rf"raw/(?P<record_type>{RECORD_TYPE_PATTERN})/"
+    r"(?P<year>[1-9]\d{3})/(?P<month>\d\d)/(?P<day>\d\d)/"
     r"(?P<user_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_"
     r"(?P=year)(?P=month)(?P=day)_(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)_"
     r"(?P<sha256>[0-9a-f]{64})\.avro",

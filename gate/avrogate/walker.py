@@ -232,9 +232,9 @@ def _control(p: Words, pc: Word, data: Bytes, pos: Word, end: Word, s: Words) ->
 
 def _union(p: Words, pc: Word, data: Bytes, pos: Word, end: Word) -> tuple[Word, Word]:
     """
-    Return the branch's instruction, or the next one if the branch has a fixed size.
+    Return the branch's instruction, or the one behind a valid branch of a fixed size.
 
-    Without a jump for each branch the processor need not guess which one comes.
+    Such a branch is passed by an addition: a jump that depends on the data is often mispredicted.
     """
     index, pos = _read(data, pos, end)
     if pos < 0:

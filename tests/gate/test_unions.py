@@ -1,4 +1,4 @@
-"""Branches of a fixed size are read together with their index, as value by value otherwise."""
+"""Branches of a fixed size are read with their index; the result is that of value by value."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_branch_that_is_cut_off_is_refused(number: int) -> None:
         assert set(codes(header(SCHEMA) + block(1, whole[:length]))) & CUT, length
 
 
-def test_a_boolean_that_is_none_is_found() -> None:
+def test_a_wrong_boolean_is_found() -> None:
     """Also as a branch; validation goes on behind it."""
     wrong = long(1) + b"\x02" + long(7) + long(1) + b"\x03"
     file = file_of(SCHEMA, [(3, _record(1) + wrong + _record(2))])

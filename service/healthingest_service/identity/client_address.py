@@ -1,7 +1,6 @@
 """The client address of a request, also behind proxies. Pure."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -14,7 +13,6 @@ from typing import Final
 
 Network = IPv4Network | IPv6Network
 UNKNOWN: Final = "unknown"
-_CACHED_ADDRESSES: Final = 1024
 _IPV6_PREFIX: Final = 64
 """Prefix length of an IPv6 subscriber network, which counts as one address."""
 
@@ -41,7 +39,6 @@ def is_trusted(address: str | None, trusted: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in trusted)
 
 
-@lru_cache(maxsize=_CACHED_ADDRESSES)
 def _countable(address: str | None) -> str:
     parsed = _parsed(address)
     if parsed is None:

@@ -40,7 +40,7 @@ class OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no 
     # ANN401: aiobotocore has no types
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
         super().__init__(*arguments, **named)
-        self._proxies: dict[str, tuple[str | None, dict[str, str]]] = {}
+        self._proxy_by_scheme: dict[str, tuple[str | None, dict[str, str]]] = {}
 
     # ANN401: aiobotocore has no types
     async def _get_session(self, proxy_url: str | None) -> Any:  # noqa: ANN401
@@ -77,13 +77,13 @@ class OneTrySession(AIOHTTPSession):  # type: ignore[misc] # aiobotocore has no 
 
     def _proxy_for(self, address: URL) -> tuple[str | None, dict[str, str]]:
         """Return the proxy and its headers, which depend on nothing but the scheme."""
-        if address.scheme not in self._proxies:
+        if address.scheme not in self._proxy_by_scheme:
             url = str(address.origin())
-            self._proxies[address.scheme] = (
+            self._proxy_by_scheme[address.scheme] = (
                 self._proxy_config.proxy_url_for(url),
                 self._proxy_config.proxy_headers_for(url),
             )
-        return self._proxies[address.scheme]
+        return self._proxy_by_scheme[address.scheme]
 
 
 def session_class_of(tls: TlsMaterial) -> type[OneTrySession]:
