@@ -54,7 +54,7 @@ def log_event(logger: object, method: str, event: Mapping[str, object]) -> dict[
     fields |= _error_fields(fields.pop("exc_info", None))
     fields = {name: _redacted(name, value) for name, value in fields.items()}
     fields["timestamp"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    fields["level"] = method
+    fields["level"] = "error" if method == "exception" else method
     fields["logger"] = getattr(source, "name", None)
     rest = sorted(fields.keys() - set(_LEADING_FIELDS))
     return {name: fields[name] for name in (*_LEADING_FIELDS, *rest) if name in fields}

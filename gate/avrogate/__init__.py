@@ -14,6 +14,7 @@ from avrogate.policy import Policy
 from avrogate.resolution import obstacle
 from avrogate.results import Cause, Code, Finding, RefusedError, ValidationResult, Work
 from avrogate.schema import parse_schema
+from avrogate.schema_cache import SchemaCache
 from avrogate.schema_set import SchemaSetError, parse_schema_set
 from avrogate.walker import compiled
 
@@ -26,6 +27,7 @@ __all__ = [
     "Policy",
     "RefusedError",
     "Schema",
+    "SchemaCache",
     "SchemaSetError",
     "ValidationResult",
     "Work",

@@ -7,17 +7,15 @@ Avro specification 1.12, "Object Container Files".
 from collections.abc import Iterable
 
 from avrogate.blocks import Blocks
-from avrogate.canonical import fingerprint
 from avrogate.codecs import inflaters
 from avrogate.explanations import with_limits
 from avrogate.header import Header, HeaderReader
-from avrogate.model import Enum, Fixed, Record, short_name
+from avrogate.model import short_name
 from avrogate.permission import check_permission
 from avrogate.policy import Policy
-from avrogate.program import compile_schema
 from avrogate.records import Findings, Records
 from avrogate.results import Code, Finding, RefusedError, ValidationResult, Work
-from avrogate.schema import parse_schema
+from avrogate.schema_cache import SchemaCache
 
 
 class Gate:
@@ -25,11 +23,12 @@ class Gate:
     Validates one file: call `feed` for each chunk, then `finish`.
 
     It keeps at most a piece of a block in memory, and does no I/O. Do not use it after a
-    `RefusedError`.
+    `RefusedError`. Gates with the same policy may share *schemas*, which was made with it.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, schemas: SchemaCache | None = None) -> None:
         self._policy = policy
+        self._schemas = SchemaCache(policy) if schemas is None else schemas
         self._findings = Findings(policy.max_findings)
         self._header_reader = HeaderReader(policy)
         self._blocks: Blocks | None = None
@@ -104,11 +103,11 @@ class Gate:
         codec = header.codec.decode("ascii", "replace")
         if codec != "null" and codec not in codecs:
             raise RefusedError(Finding(Code.CODEC_UNSUPPORTED))
-        schema = parse_schema(header.schema, self._policy)
-        name = schema.root.name if isinstance(schema.root, Record | Enum | Fixed) else ""
-        self._known = ValidationResult(short_name(name), name, fingerprint(schema), codec, 0, 0)
-        check_permission(schema, self._policy)
-        records = Records(compile_schema(schema), self._policy, self._findings)
+        compiled = self._schemas.compiled(header.schema)
+        name = compiled.name
+        self._known = ValidationResult(short_name(name), name, compiled.fingerprint, codec, 0, 0)
+        check_permission(compiled.schema, self._policy)
+        records = Records(compiled.program, self._policy, self._findings)
         return Blocks(header, records, codecs.get(codec), self._policy)
 
 

@@ -76,8 +76,25 @@ def test_both_forms_validate_mutants_alike(count: int) -> None:
     assert differing == []
 
 
-def _answer(gate: Any, chunks: list[bytes]) -> str:  # noqa: ANN401 - a module
-    validator = gate.Gate(gate.Policy())
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_shared_cache_changes_no_answer(count: int) -> None:
+    """Gates that share their schemas answer as gates that share nothing."""
+    schemas = avrogate.SchemaCache(avrogate.Policy())
+    differing = []
+    compared = max(count // 20, 1000)
+    for number, mutant in enumerate(mutants(SEED + 2, compared)):
+        if _answer(avrogate, [mutant], schemas) != _answer(avrogate, [mutant]):
+            differing.append((number, mutant.hex()))
+    print(f"seed {SEED + 2}: {compared} mutants")  # noqa: T201 - shown when it fails
+    assert differing == []
+
+
+def _answer(
+    gate: Any,  # noqa: ANN401 - a module
+    chunks: list[bytes],
+    schemas: avrogate.SchemaCache | None = None,
+) -> str:
+    validator = gate.Gate(gate.Policy(), schemas)
     try:
         for chunk in chunks:
             validator.feed(chunk)

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse
 
 from healthingest_contract.topology import RECORD_TYPE_PATTERN
 from healthingest_service.api import body, digests, multipart, resumable_draft, upload_intake
@@ -170,8 +169,9 @@ async def create_upload(request: Request, deps: ApiDeps, principal: Uploader) ->
     if completes:
         request.state.answer_headers[resumable_draft.COMPLETE_FIELD] = "?1"
     deps.metrics.upload_bytes.observe(accepted.receipt.file_size_bytes)
-    return JSONResponse(
-        receipt_view(accepted.receipt).model_dump(mode="json"),
+    return Response(
+        receipt_view(accepted.receipt).model_dump_json(),
+        media_type="application/json",
         status_code=200 if accepted.replayed else 201,
         headers={"Location": f"/v1/uploads/{accepted.receipt.upload_id}"},
     )

@@ -86,3 +86,16 @@ def test_a_line_says_when_and_how_grave(stream: io.StringIO) -> None:
         3,
     )
     assert line["timestamp"].endswith("Z")
+
+
+def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
+    """The level is that of the configuration, for our lines and those of libraries."""
+    structlog.get_logger("test").debug("happened")
+    logging.getLogger("some.library").debug("happened")
+    assert stream.getvalue() == ""
+
+
+def test_a_line_that_cannot_be_written_breaks_nothing(stream: io.StringIO) -> None:
+    """A request must not fail because the stream is closed."""
+    stream.close()
+    structlog.get_logger("test").info("happened")

@@ -2,9 +2,9 @@
 The protocol between the server and a worker of the gate.
 
 A frame has a head of 13 bytes (kind, number of the file, length of the payload; big-endian) and a
-payload. The worker answers each OPEN, FEED, FEED_FILE and FINISH in their order, with DONE,
-REFUSED, ACCEPTED, FAILED or UNREADABLE. If it stalls or crashes, the oldest unanswered frame is the
-cause. POLICY and CLOSE have no answer.
+payload. The worker answers each FEED, FEED_FILE and FINISH in their order, with DONE, REFUSED,
+ACCEPTED, FAILED or UNREADABLE. If it stalls or crashes, the oldest unanswered frame is the cause.
+POLICY, OPEN and CLOSE have no answer.
 """
 
 import struct
@@ -41,6 +41,9 @@ class Kind(IntEnum):
     """The worker reads the next bytes from a file, which costs less than a copy on the socket."""
     UNREADABLE = 10
     """The worker could not read the file of FEED_FILE."""
+
+
+ANSWERED: Final = frozenset({Kind.FEED, Kind.FEED_FILE, Kind.FINISH})
 
 
 def head(kind: Kind, number: int, length: int) -> bytes:

@@ -22,7 +22,7 @@ from typing import Final, Literal
 from typing_extensions import override
 
 from healthingest_service.adapters.avro_validation.file_validation import FileValidation, outcome_of
-from healthingest_service.adapters.avro_validation.frames import HEAD, Kind, head
+from healthingest_service.adapters.avro_validation.frames import ANSWERED, HEAD, Kind, head
 from healthingest_service.adapters.schema_folder import listed_schemas
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, UploadError
 from healthingest_service.uploads.findings import FindingCode, finding_of
@@ -127,8 +127,9 @@ class _WorkerProcess:
         writer = self._writer
         if writer is None or number not in self.files:
             return  # the worker has ended, and the outcome of the file is set
-        self._unanswered.append(number)
-        self.files[number].count_sent()
+        if kind in ANSWERED:
+            self._unanswered.append(number)
+            self.files[number].count_sent()
         self._gather(head(kind, number, len(payload)), payload)
         if self._gathered_bytes >= _GATHER_BYTES:
             self._flush()

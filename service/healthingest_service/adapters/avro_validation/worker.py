@@ -13,15 +13,26 @@ import resource
 import signal
 import socket
 import sys
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
-from avrogate import Gate, Policy, RefusedError, finding_to_json, fingerprint, parse_schema_set
+from avrogate import (
+    Gate,
+    Policy,
+    RefusedError,
+    SchemaCache,
+    ValidationResult,
+    finding_to_json,
+    fingerprint,
+    parse_schema_set,
+)
 from healthingest_service.adapters.avro_validation.frames import HEAD, PIECE, Kind, head
 
 _MAX_OPEN_FILES: Final = 16
 _READ_BYTES: Final = 256 * 1024
 """Bytes read at once, few enough to stay in the processor's cache until they are validated."""
+_BUFFER_BYTES: Final = 64 * 1024
+_RESULT: Final = tuple(field.name for field in fields(ValidationResult))
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS: Final = 38  # the same
 
@@ -31,14 +42,21 @@ class _Worker:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        # The server sends several frames at once, which one system call reads.
+        self._frames = connection.makefile("rb", buffering=_BUFFER_BYTES)
         self._files: dict[int, Gate] = {}
         self._policy = Policy()
+        self._schemas = SchemaCache(self._policy)
 
     def run(self) -> None:
         while (frame := self._read()) is not None:
             kind, number, payload = frame
             if kind == Kind.POLICY:
                 self._policy = _policy(json.loads(payload))
+                self._schemas = SchemaCache(self._policy)
+                continue
+            if kind == Kind.OPEN:
+                self._files[number] = Gate(self._policy, self._schemas)
                 continue
             if kind == Kind.CLOSE:
                 self._files.pop(number, None)
@@ -61,34 +79,25 @@ class _Worker:
             return Kind.UNREADABLE, b""
 
     def _process(self, kind: int, number: int, payload: bytes) -> tuple[Kind, bytes]:
-        if kind == Kind.OPEN:
-            self._files[number] = Gate(self._policy)
-        elif number not in self._files:
+        if number not in self._files:
             pass  # the frame was sent before the server read the refusal
         elif kind == Kind.FEED:
             self._files[number].feed(payload)
         elif kind == Kind.FEED_FILE:
             _feed_file(self._files[number], payload)
         else:
-            return Kind.ACCEPTED, json.dumps(asdict(self._files.pop(number).finish())).encode()
+            result = self._files.pop(number).finish()
+            values = {name: getattr(result, name) for name in _RESULT}
+            return Kind.ACCEPTED, json.dumps(values).encode()
         return Kind.DONE, b""
 
     def _read(self) -> tuple[int, int, bytes] | None:
-        first = self._exactly(HEAD.size)
-        if first is None:
+        first = self._frames.read(HEAD.size)
+        if len(first) < HEAD.size:
             return None
         kind, number, length = HEAD.unpack(first)
-        payload = self._exactly(length) if length else b""
-        return None if payload is None else (kind, number, payload)
-
-    def _exactly(self, length: int) -> bytes | None:
-        data = self._connection.recv(length, socket.MSG_WAITALL)
-        while len(data) < length:  # the socket was closed, or a signal interrupted the call
-            more = self._connection.recv(length - len(data))
-            if not more:
-                return None
-            data += more
-        return data
+        payload = self._frames.read(length)
+        return None if len(payload) < length else (kind, number, payload)
 
 
 def _feed_file(gate: Gate, payload: bytes) -> None:
