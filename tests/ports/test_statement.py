@@ -131,6 +131,26 @@ async def test_no_transaction_stays_open(postgres_url: str) -> None:
             assert not driver.is_in_transaction()
 
 
+async def test_who_waits_longest_is_next(migrated_url: str) -> None:
+    """Callers take turns, whether they execute a statement or open a transaction."""
+    turns: list[str] = []
+
+    async def execute(name: str) -> None:
+        for _ in range(4):
+            await ALL.fetch(engine, {"correlation_id": "none"}, timeout_seconds=HANG_SECONDS)
+            turns.append(name)
+
+    async def transact(name: str) -> None:
+        for _ in range(4):
+            async with transaction(engine, timeout_seconds=HANG_SECONDS) as connection:
+                await connection.execute(text("SELECT 1"))
+            turns.append(name)
+
+    async with open_engine(migrated_url, pool_size=1, timeout_seconds=HANG_SECONDS) as engine:
+        await asyncio.gather(execute("a"), transact("b"), execute("c"), transact("d"))
+    assert turns == ["a", "b", "c", "d"] * 4
+
+
 async def test_statements_run_side_by_side(engine: AsyncEngine) -> None:
     """Each has a connection of its own."""
     await _add(engine, 1)

@@ -26,7 +26,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
 from sqlalchemy.util import await_only
 
 from healthingest_contract.database_address import read_database_address, with_hosts_first
@@ -42,6 +42,7 @@ _DATA_EXCEPTION: Final = "22"
 """SQLSTATE class of invalid values (PostgreSQL 17, appendix A), also a permanent error."""
 _LOCKED_PAUSE_SECONDS: Final = 0.02
 _AUTOCOMMIT_ENGINES: Final[WeakKeyDictionary[AsyncEngine, AsyncEngine]] = WeakKeyDictionary()
+_TURNS: Final[WeakKeyDictionary[Pool, asyncio.Semaphore]] = WeakKeyDictionary()
 _FRESH_SECONDS: Final = 1.0
 """A pooled connection that was used within this time is not pinged before its next use."""
 
@@ -119,7 +120,7 @@ async def transaction(
     study = study if is_postgresql(engine) else None
     engine = _for_transaction(engine, writes=writes, single=single and study is None)
     try:
-        async with asyncio.timeout(timeout_seconds), engine.begin() as connection:
+        async with asyncio.timeout(timeout_seconds), turn(engine), engine.begin() as connection:
             if study is not None:
                 await restrict_to_study(connection, study)
             yield connection
@@ -158,6 +159,19 @@ async def transaction_raising(  # noqa: PLR0913 - those of `transaction`
             yield connection
     except LedgerUnavailableError as error:
         raise unavailable from error
+
+
+def turn(engine: AsyncEngine) -> asyncio.Semaphore:
+    """
+    Return what to enter before a connection is taken from the pool: first come, first served.
+
+    The pool gives a returned connection to whoever asks next, and who waited for it waits again at
+    the end of the line (decision 0112).
+    """
+    pool = cast("QueuePool", engine.pool)
+    if pool not in _TURNS:
+        _TURNS[pool] = asyncio.Semaphore(pool.size())
+    return _TURNS[pool]
 
 
 def _is_data_error(error: DBAPIError) -> bool:

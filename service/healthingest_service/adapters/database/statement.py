@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from healthingest_service.adapters.database.engine import is_postgresql, transaction
+from healthingest_service.adapters.database.engine import is_postgresql, transaction, turn
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _PERMANENT_ERRORS: Final = (
@@ -149,7 +149,7 @@ async def _connection(engine: AsyncEngine, timeout_seconds: float) -> AsyncItera
         LedgerUnavailableError: unclear whether the statement was executed.
     """
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with asyncio.timeout(timeout_seconds), turn(engine):
             pooled = await engine.raw_connection()
             try:
                 yield pooled.driver_connection
