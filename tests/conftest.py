@@ -1,7 +1,7 @@
 """
 What holds for every test.
 
-The plugins with fixtures and for parallel runs, and that nothing is left open.
+The plugins with fixtures and for parallel runs, and that nothing is left open or configured.
 """
 
 import gc
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+import structlog
 from hypothesis import settings
 
 pytest_plugins = [
@@ -48,3 +49,10 @@ def _leaves_nothing_open() -> Iterator[None]:
         gc.freeze()
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _leaves_the_log_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process sets the level of the log for all that follow."""
+    yield
+    structlog.reset_defaults()

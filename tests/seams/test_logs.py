@@ -24,7 +24,6 @@ def _as_before() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
     yield
-    structlog.reset_defaults()
     for logger, handlers, level in before:
         logger.handlers = handlers
         logger.setLevel(level)

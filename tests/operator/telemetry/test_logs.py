@@ -21,7 +21,6 @@ def _as_before() -> Iterator[None]:
     root = logging.getLogger()
     before = (list(root.handlers), root.level, logging.getLogger("kopf").level)
     yield
-    structlog.reset_defaults()
     root.handlers = before[0]
     root.setLevel(before[1])
     logging.getLogger("kopf").setLevel(before[2])

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from starlette.requests import Request
 
 from healthingest_service.telemetry.logs import configure_logging
@@ -29,7 +28,6 @@ def _log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     yield stream
     root.handlers = before
     root.level = level
-    structlog.reset_defaults()
 
 
 def events(log: io.StringIO) -> list[dict[str, object]]:

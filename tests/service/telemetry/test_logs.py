@@ -23,7 +23,6 @@ def _stream() -> Iterator[io.StringIO]:
     yield stream
     root.handlers = before
     root.level = level
-    structlog.reset_defaults()
 
 
 def broken() -> None:
