@@ -17,8 +17,6 @@ BAD_REQUEST: Final = "bad-request"
 HEAD_TOO_LARGE: Final = "head-too-large"
 URL_TOO_LONG: Final = "url-too-long"
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
-_NOT_A_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|\n[ \t]")
-"""A bare LF or CR, or a folded line: HTTP allows them, but servers read them differently."""
 _METHOD_AND_VERSION_BYTES: Final = 64
 _ABSOLUTE_FORM: Final = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _VERSIONS: Final = frozenset({b"1.0", b"1.1"})
@@ -60,10 +58,22 @@ def framing_refusal(request: h11.Request, head: bytes) -> str | None:
     has_coding = b"transfer-encoding" in names
     is_refused = (
         request.http_version not in _VERSIONS
-        or _NOT_A_LINE_END.search(head) is not None
+        or not _has_plain_lines(head)
         or (has_coding and (b"content-length" in names or request.http_version == b"1.0"))
     )
     return BAD_REQUEST if is_refused else None
+
+
+def _has_plain_lines(head: bytes) -> bool:
+    """
+    Return whether no line ends with a bare LF or CR, and none is folded.
+
+    HTTP allows them, but servers read them differently. A regular expression would need ten times
+    as long, in each request.
+    """
+    ends = head.count(b"\r\n")
+    is_plain = head.count(b"\n") == ends == head.count(b"\r")
+    return is_plain and b"\n " not in head and b"\n\t" not in head
 
 
 class RequestParser(h11.Connection):
