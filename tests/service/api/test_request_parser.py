@@ -1,3 +1,4 @@
+import re
 from itertools import pairwise
 
 import h11
@@ -5,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthingest_service.api.request_parser import HeadLimits, RequestParser, size_refusal
+from healthingest_service.api.request_parser import (
+    HeadLimits,
+    RequestParser,
+    framing_refusal,
+    size_refusal,
+)
 
 LIMITS = HeadLimits(head_bytes=1000, header_fields=10, url_bytes=100, trailer_bytes=50)
 POST = b"POST /v1/upload HTTP/1.1\r\nHost: x\r\n"
@@ -158,3 +164,12 @@ def events_of(parser: RequestParser) -> list[h11.Event]:
     while not isinstance(event := parser.next_event(), type):
         found.append(event)
     return found
+
+
+@given(pieces=st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b" ", b"\t", b"a"]), max_size=8))
+def test_a_head_has_plain_lines_only(pieces: list[bytes]) -> None:
+    """A bare LF, a bare CR and a folded line are refused, wherever they are."""
+    head = b"".join(pieces)
+    request = h11.Request(method="GET", target="/", headers=[("Host", "x")])
+    is_refused = re.search(rb"(?<!\r)\n|\r(?!\n)|\n[ \t]", head) is not None
+    assert (framing_refusal(request, head) is not None) == is_refused
