@@ -318,11 +318,22 @@ async function withKeys() {
   return found
 }
 
-/** Answer as the service does while its identity providers do not answer. */
-async function asIfAway(route) {
-  const answer = await route.fetch()
-  const { providers } = await answer.json()
-  await route.fulfill({ json: { providers: providers.map((one) => ({ ...one, authorization_endpoint: null })) } })
+/**
+ * Let the page see the first answer about identity providers as while they do not answer.
+ *
+ * It runs in the page. A route of Playwright stops every request; on a busy machine half of the
+ * page's modules then never came.
+ */
+function firstAsIfAway() {
+  const fetched = window.fetch
+  let isFirst = true
+  window.fetch = async (...given) => {
+    const answer = await fetched(...given)
+    if (!isFirst || !answer.url.endsWith('/auth/oidc')) return answer
+    isFirst = false
+    const { providers } = await answer.json()
+    return Response.json({ providers: providers.map((one) => ({ ...one, authorization_endpoint: null })) })
+  }
 }
 
 /** Sign in at an identity provider, whose page is not ours and is not watched. */
@@ -330,7 +341,7 @@ async function withProvider() {
   const context = await browser.newContext()
   context.setDefaultTimeout(HANG_MILLISECONDS)
   const page = await context.newPage()
-  await page.route('**/auth/oidc', asIfAway, { times: 1 })
+  await page.addInitScript(firstAsIfAway)
   await page.goto(`${given.address}/ui`)
   await page.locator('#providers button').waitFor()
   const away = await page.locator('#providers button').textContent()
