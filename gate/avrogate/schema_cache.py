@@ -14,9 +14,9 @@ MAX_SCHEMAS: Final = 32
 MAX_TEXT_BYTES: Final = 16 * 1024
 MAX_PROGRAM_WORDS: Final = 32 * 1024
 """
-Larger schemas are not kept.
+Larger schemas are not kept, so a full cache needs less than 32 MiB.
 
-A kept one needs at most about 20 bytes of memory a word (tests/gate/test_schema_cache.py).
+The memory of a schema grows with its program (tests/gate/test_schema_cache.py).
 """
 
 

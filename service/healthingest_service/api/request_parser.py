@@ -68,8 +68,8 @@ def _has_plain_lines(head: bytes) -> bool:
     """
     Return whether no line ends with a bare LF or CR, and none is folded.
 
-    HTTP allows them, but servers read them differently. A regular expression would need ten times
-    as long, in each request.
+    HTTP allows them, but servers read them differently. A regular expression took six times as
+    long (decision 0111).
     """
     ends = head.count(b"\r\n")
     is_plain = head.count(b"\n") == ends == head.count(b"\r")

@@ -64,8 +64,8 @@ class _LineLogger:
     """
     Writes finished lines where *handler* writes those of libraries.
 
-    A record of `logging` for each line would take a third of its time (decision 0111). A line that
-    cannot be written is lost, as there.
+    With a record of `logging` a line took 1.6 times as long (decision 0111). A line that cannot be
+    written is lost; `logging` does not raise either.
     """
 
     def __init__(self, name: str, handler: "logging.StreamHandler[TextIO]") -> None:

@@ -321,8 +321,8 @@ async function withKeys() {
 /**
  * Let the page see the first answer about identity providers as while they do not answer.
  *
- * It runs in the page. A route of Playwright stops every request; on a busy machine half of the
- * page's modules then never came.
+ * It runs in the page. With a route of Playwright, which stops every request, half of the page's
+ * modules did not come, once, on a busy machine.
  */
 function firstAsIfAway() {
   const fetched = window.fetch

@@ -44,6 +44,7 @@ class Kind(IntEnum):
 
 
 ANSWERED: Final = frozenset({Kind.FEED, Kind.FEED_FILE, Kind.FINISH})
+"""The kinds that the worker answers."""
 
 
 def head(kind: Kind, number: int, length: int) -> bytes:

@@ -32,6 +32,7 @@ _MAX_OPEN_FILES: Final = 16
 _READ_BYTES: Final = 256 * 1024
 """Bytes read at once, few enough to stay in the processor's cache until they are validated."""
 _BUFFER_BYTES: Final = 64 * 1024
+"""Room for the frames of a small file."""
 _RESULT_FIELDS: Final = tuple(field.name for field in fields(ValidationResult))
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS: Final = 38  # the same

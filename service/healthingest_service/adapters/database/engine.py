@@ -43,6 +43,7 @@ _DATA_EXCEPTION: Final = "22"
 _LOCKED_PAUSE_SECONDS: Final = 0.02
 _AUTOCOMMIT_ENGINES: Final[WeakKeyDictionary[AsyncEngine, AsyncEngine]] = WeakKeyDictionary()
 _TURNS: Final[WeakKeyDictionary[Pool, asyncio.Semaphore]] = WeakKeyDictionary()
+"""What `turn` returns for each pool."""
 _FRESH_SECONDS: Final = 1.0
 """A pooled connection that was used within this time is not pinged before its next use."""
 
