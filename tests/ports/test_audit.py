@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from healthingest_service.adapters.database.audit import DatabaseAuditLog
 from healthingest_service.adapters.database.engine import open_engine
@@ -36,6 +36,18 @@ from support.servers.versitygw import S3Server
 from support.uploads import NOON, Clock
 
 Audit = MemoryAudit | DatabaseAuditLog
+_MANY_EVENTS = (
+    "INSERT INTO audit_event (occurred_at, actor, action, outcome)"
+    " SELECT now(), 'account', 'upload', 'done' FROM generate_series(1, :rows)"
+)
+_MANY_LINKS = (
+    "INSERT INTO audit_link (position, number, hash)"
+    " SELECT number, number, md5('') || md5('') FROM audit_event WHERE number <= :rows"
+)
+_LINKS_READ = (
+    "SELECT (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'audit_link')"
+    " + (SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'uq_audit_link_number')"
+)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -62,6 +74,13 @@ async def anchors(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     else:
         async with open_s3_anchors(access_to(request.getfixturevalue("s3_server"))) as opened:
             yield opened
+
+
+async def _links_read(connection: AsyncConnection) -> int:
+    """Return how many links were read since the database was made."""
+    await connection.execute(text("SELECT pg_stat_force_next_flush()"))
+    read: int = (await connection.execute(text(_LINKS_READ))).scalar_one()
+    return read
 
 
 def chainer(audit: Audit, anchors: Anchors) -> ChainEvents:
@@ -99,6 +118,25 @@ class TestAudit:
         assert await audit.page(after=0, limit=10) == list(zip(links, found, strict=True))
         assert await audit.page(after=1, limit=1) == [(links[1], found[1])]
         assert [one.event for one in await audit.unchained(after=0, limit=9)] == [event(3)]
+
+    async def test_finds_them_with_a_plan_for_the_tables_of_now(self, postgres_url: str) -> None:
+        """PostgreSQL keeps plans of small tables, and such a one reads all links for each event."""
+        rows = 2000
+        await migrate_by_copy(postgres_url)
+        async with open_engine(postgres_url, pool_size=1, timeout_seconds=HANG_SECONDS) as engine:
+            audit = DatabaseAuditLog(engine, timeout_seconds=HANG_SECONDS)
+            alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+            async with alone.connect() as connection:
+                await connection.execute(text("VACUUM ANALYZE"))
+            for _ in range(10):
+                assert not await audit.unchained(after=0, limit=9)
+            async with alone.connect() as connection:
+                for statement in (_MANY_EVENTS, _MANY_LINKS):
+                    await connection.execute(text(statement), {"rows": rows})
+                before = await _links_read(connection)
+            assert not await audit.unchained(after=0, limit=9)
+            async with alone.connect() as connection:
+                assert rows <= await _links_read(connection) - before <= 2 * rows
 
     async def test_a_position_and_an_event_are_taken_once(self, audit: Audit) -> None:
         """Of two processes that extend the chain, one writes nothing."""

@@ -17,7 +17,7 @@ from healthingest_service.adapters.database.audit_tables import (
     AuditLinkRow,
     AuditSaltRow,
 )
-from healthingest_service.adapters.database.engine import transaction
+from healthingest_service.adapters.database.engine import is_postgresql, transaction
 from healthingest_service.audit.chain import FIELDS, canonical_form
 from healthingest_service.audit.errors import AuditUnavailableError, ChainMovedError
 from healthingest_service.audit.model import (
@@ -60,11 +60,12 @@ _PAGE: Final = (
     )
     .order_by(_LINK.position)
 )
-_UNCHAINED: Final = (
-    select(_EVENT.number, *_COLUMNS)
-    .where(~select(_LINK.position).where(_LINK.number == _EVENT.number).exists())
-    .order_by(_EVENT.number)
-)
+_PLAN_ANEW: Final = text("SET LOCAL plan_cache_mode = force_custom_plan")
+"""
+For the rest of a transaction, PostgreSQL plans each statement for the tables as they are now.
+
+A plan that it keeps from the time of small tables reads all links once for each event.
+"""
 
 
 def audit_values(event: AuditEvent) -> dict[str, Any]:
@@ -135,8 +136,12 @@ class DatabaseAuditLog(AuditLog, AuditReader, AuditSalts, AuditChain):
 
     @override
     async def unchained(self, *, after: int, limit: int) -> Sequence[StoredEvent]:
-        wanted = _UNCHAINED.where(_EVENT.number > after).limit(limit)
+        links = select(_LINK.position).where(_LINK.number == _EVENT.number, _LINK.number > after)
+        unchained = select(_EVENT.number, *_COLUMNS).where(_EVENT.number > after, ~links.exists())
+        wanted = unchained.order_by(_EVENT.number).limit(limit)
         async with self._transaction(writes=False) as connection:
+            if is_postgresql(self._engine):
+                await connection.execute(_PLAN_ANEW)
             return [_stored(tuple(row)) for row in await connection.execute(wanted)]
 
     @override
