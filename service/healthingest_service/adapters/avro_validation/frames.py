@@ -9,7 +9,7 @@ POLICY, OPEN and CLOSE have no answer.
 
 import struct
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 HEAD: Final = struct.Struct(">BQI")
 MAX_PAYLOAD_BYTES: Final = 1 << 20
@@ -47,6 +47,35 @@ ANSWERED: Final = frozenset({Kind.FEED, Kind.FEED_FILE, Kind.FINISH})
 """The kinds that the worker answers."""
 
 
+class Answer(NamedTuple):
+    """A frame of the worker; *number* is that of the file."""
+
+    kind: int
+    number: int
+    payload: bytes
+
+
 def head(kind: Kind, number: int, length: int) -> bytes:
     """Return the head of a frame."""
     return HEAD.pack(kind, number, length)
+
+
+class Answers:
+    """Splits what a worker sends into its answers."""
+
+    def __init__(self) -> None:
+        self._received = b""
+
+    def split(self, data: bytes) -> list[Answer]:
+        """Return the answers that are complete with *data*; the rest is kept."""
+        received = self._received + data
+        found = []
+        begin = 0
+        while (end := begin + HEAD.size) <= len(received):
+            kind, number, length = HEAD.unpack_from(received, begin)
+            if end + length > len(received):
+                break
+            found.append(Answer(kind, number, received[end : end + length]))
+            begin = end + length
+        self._received = received[begin:]
+        return found

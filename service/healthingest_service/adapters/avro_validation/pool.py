@@ -22,7 +22,13 @@ from typing import Final, Literal
 from typing_extensions import override
 
 from healthingest_service.adapters.avro_validation.file_validation import FileValidation, outcome_of
-from healthingest_service.adapters.avro_validation.frames import ANSWERED, HEAD, Kind, head
+from healthingest_service.adapters.avro_validation.frames import (
+    ANSWERED,
+    Answer,
+    Answers,
+    Kind,
+    head,
+)
 from healthingest_service.adapters.schema_folder import listed_schemas
 from healthingest_service.uploads.errors import FileRefusedError, GateUnavailableError, UploadError
 from healthingest_service.uploads.findings import FindingCode, finding_of
@@ -36,6 +42,8 @@ _CLOSE_SECONDS: Final = 2.0
 _KILLED: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 """Exit codes of a worker that was killed from outside, for example by the kernel's OOM killer."""
 _GATHER_BYTES: Final = 64 * 1024
+_ANSWERS_BYTES: Final = 64 * 1024
+"""Room for the answers of many files."""
 
 
 @asynccontextmanager
@@ -213,18 +221,14 @@ class _WorkerProcess:
         Then the file that it worked on is refused, unless the worker was killed from outside.
         """
         code: FindingCode | None = FindingCode.NOT_READABLE
+        answers = Answers()
         try:
             while True:
-                kind, number, payload = await self._read_answer(reader)
-                self._unanswered.popleft()
-                if (check := self.files.get(number)) is None:
-                    continue
-                check.count_answered()
-                if kind != Kind.DONE:
-                    check.settle(outcome_of(kind, payload, alone=len(self.files) == 1))
+                for answer in await self._next_answers(reader, answers):
+                    self._settle(answer)
         except TimeoutError:
             code = FindingCode.TOO_MUCH_TIME
-        except (asyncio.IncompleteReadError, OSError):
+        except (EOFError, OSError):
             if await self._exit_code() in _KILLED:
                 code = None
         if (
@@ -235,21 +239,34 @@ class _WorkerProcess:
             culprit.settle(FileRefusedError((finding_of(code),)))
         await self._end(GateUnavailableError())
 
-    async def _read_answer(self, reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
+    async def _next_answers(
+        self, reader: asyncio.StreamReader, answers: Answers
+    ) -> Sequence[Answer]:
+        """
+        Return the next answers, at least one.
+
+        Raises:
+            EOFError, OSError: the worker has ended.
+            TimeoutError: a frame waits for an answer, and the worker is silent.
+        """
         while True:
             waiting_for = len(self._unanswered)
             try:
                 async with asyncio.timeout(self._stall_seconds):
-                    first = await reader.readexactly(HEAD.size)
+                    return await _some(reader, answers)
             except TimeoutError:
                 if waiting_for:
                     raise
-                continue  # no frame waits for an answer
-            kind, number, length = HEAD.unpack(first)
-            if not length:
-                return kind, number, b""
-            async with asyncio.timeout(self._stall_seconds):
-                return kind, number, await reader.readexactly(length)
+
+    def _settle(self, answer: Answer) -> None:
+        self._unanswered.popleft()
+        check = self.files.get(answer.number)
+        if check is None:
+            return
+        check.count_answered()
+        if answer.kind != Kind.DONE:
+            alone = len(self.files) == 1
+            check.settle(outcome_of(answer.kind, answer.payload, alone=alone))
 
     async def _end(self, outcome: UploadError) -> None:
         writer = self._writer
@@ -272,3 +289,13 @@ class _WorkerProcess:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     return await self._process.wait()
         return None
+
+
+async def _some(reader: asyncio.StreamReader, answers: Answers) -> Sequence[Answer]:
+    """Read until an answer is complete."""
+    while True:
+        received = await reader.read(_ANSWERS_BYTES)
+        if not received:
+            raise EOFError
+        if found := answers.split(received):
+            return found
