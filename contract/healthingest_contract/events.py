@@ -6,6 +6,7 @@ attributes, by the AMQP binding (prefix `cloudEvents:`). See docs/reference/api.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -19,6 +20,13 @@ CONTENT_TYPE: Final = "application/json"
 DEFAULT_STUDY: Final = "default"
 TRACEPARENT: Final = "traceparent"
 """Header of a message with the trace that it belongs to (W3C Trace Context)."""
+
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return _ENCODER.encode(body).encode()
 
 
 def rfc3339(time: datetime) -> str:
@@ -57,7 +65,7 @@ class UploadStored:
         body = {name: getattr(self, name) for name in self.__slots__}
         body["user_id"] = str(self.user_id)
         body["upload_timestamp_utc"] = rfc3339(self.upload_timestamp_utc)
-        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+        return _encoded(body)
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
@@ -119,7 +127,7 @@ class UploadErased:
             "erasure_id": str(self.erasure_id),
             "erased_at": rfc3339(self.erased_at),
         }
-        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+        return _encoded(body)
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:

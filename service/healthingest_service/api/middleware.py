@@ -7,6 +7,7 @@ from typing import Final, TypedDict
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from healthingest_service.api.correlation import HEADER, correlation_id
 from healthingest_service.api.problems import PROBLEMS, problem_response
@@ -81,10 +82,11 @@ class Observer:
             await send(message)
 
         self._in_flight += 1
+        bound = bind_contextvars(correlation_id=state["correlation_id"])
         try:
-            with structlog.contextvars.bound_contextvars(correlation_id=state["correlation_id"]):
-                await self._guarded(scope, receive, observed, seen)
+            await self._guarded(scope, receive, observed, seen)
         finally:
+            reset_contextvars(**bound)
             self._in_flight -= 1
             self._record(scope, state, seen.status or DISCONNECTED, time.monotonic() - began)
 
