@@ -53,7 +53,14 @@ _DEVICE: Final = "watch-" + "0" * 122
 """Keeps a file of 1 GiB below the gate's limit of records."""
 _FILL_SECONDS: Final = 3600.0
 _LARGE_FILES: Final = {"LIMITS__MAX_FILE_SIZE_BYTES": str(2 * GIB), "SPOOL__FILES": "2"}
-_UPLOAD_TABLES: Final = ("account", "upload", "idempotency_key", "tombstone")
+_UPLOAD_TABLES: Final = (
+    "account",
+    "upload",
+    "idempotency_key",
+    "tombstone",
+    "audit_event",
+    "audit_link",
+)
 _ACCOUNT_TABLES: Final = ("account", "login_session")
 
 
