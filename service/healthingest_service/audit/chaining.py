@@ -9,7 +9,7 @@ order in which they become visible.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -18,7 +18,7 @@ import structlog
 
 from healthingest_service.audit.chain import extended
 from healthingest_service.audit.errors import AuditError, ChainMovedError
-from healthingest_service.audit.model import Anchor, Link
+from healthingest_service.audit.model import Anchor, Link, StoredEvent
 from healthingest_service.audit.ports import Anchors, AuditChain
 
 CHAIN_FAILED: Final = "audit_chain_failed"
@@ -29,6 +29,8 @@ After a start, events whose number is lower than the head's by more than this ar
 
 That many events take far longer to record than a transaction may last.
 """
+RECENT: Final = 10_000
+"""As `WINDOW`, for all but one search in `look_back_seconds`: so few events are read quickly."""
 LATE_SECONDS: Final = 600.0
 """
 After this time, no event with a number below that of a chained one can become visible.
@@ -56,9 +58,11 @@ class ChainEvents:
     Extends the chain with every recorded event, and anchors its head.
 
     If two processes run it, one of them gets `ChainMovedError` and starts again from the new head.
+
+    Once in *look_back_seconds* it looks for events that became visible very late, see `WINDOW`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each interval
         self,
         chain: AuditChain,
         anchors: Anchors,
@@ -66,12 +70,15 @@ class ChainEvents:
         clock: Callable[[], datetime],
         interval_seconds: float,
         anchor_seconds: float,
+        look_back_seconds: float = 60.0,
     ) -> None:
         self._chain = chain
         self._anchors = anchors
         self._clock = clock
         self._interval_seconds = interval_seconds
         self._anchor_seconds = anchor_seconds
+        self._look_back_seconds = look_back_seconds
+        self._looked_back_at = -float("inf")
         self._floor = Floor()
         self._anchored: Link | None = None
         self._anchored_at = -float("inf")
@@ -104,9 +111,7 @@ class ChainEvents:
         done = 0
         while True:
             head = await self._chain.head()
-            lowest = 0 if head is None else head.number - WINDOW
-            after = max(self._floor.number, lowest)
-            found = await self._chain.unchained(after=after, limit=BATCH)
+            found = await self._unchained(0 if head is None else head.number)
             if not found:
                 return done
             links = tuple(extended(head, found))
@@ -114,6 +119,16 @@ class ChainEvents:
             self._floor.note(links[-1].number, at_seconds=time.monotonic())
             done += len(links)
             self.chained_events += len(links)
+
+    async def _unchained(self, newest: int) -> Sequence[StoredEvent]:
+        """Return the next events to chain; *newest* is the number of the head."""
+        now = time.monotonic()
+        looks_back = now - self._looked_back_at >= self._look_back_seconds
+        lowest = newest - (WINDOW if looks_back else RECENT)
+        found = await self._chain.unchained(after=max(self._floor.number, lowest), limit=BATCH)
+        if looks_back:  # if there are more, the head is below them now
+            self._looked_back_at = now
+        return found
 
     async def anchor_if_due(self) -> None:
         """

@@ -1,6 +1,8 @@
 import asyncio
 
-from healthingest_service.audit.chaining import BATCH, LATE_SECONDS, ChainEvents, Floor
+import pytest
+
+from healthingest_service.audit.chaining import BATCH, LATE_SECONDS, RECENT, ChainEvents, Floor
 from healthingest_service.audit.errors import AuditUnavailableError
 from healthingest_service.audit.model import Anchor
 from support.audit import MemoryAnchors, MemoryAudit, event
@@ -9,11 +11,20 @@ from support.uploads import NOON, Clock
 
 
 def chainer(
-    audit: MemoryAudit, anchors: MemoryAnchors, *, anchor_seconds: float = 0.0
+    audit: MemoryAudit,
+    anchors: MemoryAnchors,
+    *,
+    anchor_seconds: float = 0.0,
+    look_back_seconds: float = 0.0,
 ) -> ChainEvents:
     """Return the use case, in a hurry."""
     return ChainEvents(
-        audit, anchors, clock=Clock(), interval_seconds=0.01, anchor_seconds=anchor_seconds
+        audit,
+        anchors,
+        clock=Clock(),
+        interval_seconds=0.01,
+        anchor_seconds=anchor_seconds,
+        look_back_seconds=look_back_seconds,
     )
 
 
@@ -37,6 +48,27 @@ async def test_an_event_that_becomes_visible_late_is_chained() -> None:
     audit.events[2] = hidden
     assert await chaining.chain_all() == 1
     assert [link.number for link in audit.links.values()] == [1, 3, 2]
+
+
+@pytest.mark.parametrize(("look_back_seconds", "found"), [(0.0, 1), (3600.0, 0)])
+async def test_an_event_far_below_the_head_waits_until_it_looks_back(
+    look_back_seconds: float, found: int
+) -> None:
+    """So the database reads few events in each interval, whatever the load was before."""
+    audit = MemoryAudit(events={RECENT + 2: event(RECENT + 2)})
+    chaining = chainer(audit, MemoryAnchors(), look_back_seconds=look_back_seconds)
+    assert await chaining.chain_all() == 1
+    audit.events[1] = event(1)
+    assert await chaining.chain_all() == found
+
+
+async def test_looks_back_again_after_a_full_batch() -> None:
+    """More events may be far below the head than it takes at once."""
+    audit = MemoryAudit(events={RECENT + BATCH + 9: event()})
+    assert await chainer(audit, MemoryAnchors()).chain_all() == 1
+    audit.events |= {number: event(number) for number in range(1, BATCH + 5)}
+    chaining = chainer(audit, MemoryAnchors(), look_back_seconds=3600.0)
+    assert await chaining.chain_all() == BATCH + 4
 
 
 def test_the_floor_rises_when_no_event_can_come_below_it() -> None:
