@@ -35,6 +35,7 @@ from upload_servers import (
 )
 
 from healthingest_service.adapters.database.engine import open_engine
+from healthingest_service.adapters.database.migrate import migrate
 from healthingest_service.identity.access_tokens import AccessTokens, SigningKeys, new_key_pem
 from healthingest_service.identity.model import AccountId, Scope, SessionId
 from healthingest_service.settings.groups import IdentitySettings
@@ -53,14 +54,8 @@ _DEVICE: Final = "watch-" + "0" * 122
 """Keeps a file of 1 GiB below the gate's limit of records."""
 _FILL_SECONDS: Final = 3600.0
 _LARGE_FILES: Final = {"LIMITS__MAX_FILE_SIZE_BYTES": str(2 * GIB), "SPOOL__FILES": "2"}
-_UPLOAD_TABLES: Final = (
-    "account",
-    "upload",
-    "idempotency_key",
-    "tombstone",
-    "audit_event",
-    "audit_link",
-)
+_AUDIT_TABLES: Final = ("audit_event", "audit_link")
+_UPLOAD_TABLES: Final = ("account", "upload", "idempotency_key", "tombstone")
 _ACCOUNT_TABLES: Final = ("account", "login_session")
 
 
@@ -242,8 +237,11 @@ def measure_rows(sizes: Sizes) -> Iterator[Row]:
     with place() as here:
         for rows in sizes.rows:
             on = here.backing()
+            if rows:  # before the service chains events of its own
+                asyncio.run(migrate(on.database_url, timeout_seconds=_FILL_SECONDS))
+                asyncio.run(_fill(on.database_url, rows, _AUDIT_TABLES))
             with on_servers(here.folder / f"rows-{rows}", on) as server:
-                if rows:
+                if rows:  # after the service has removed expired rows
                     asyncio.run(_fill(on.database_url, rows, _UPLOAD_TABLES))
                 here.send(server, clients=CLIENTS, seconds=0.5)
                 process = here.servers.postgres.process
