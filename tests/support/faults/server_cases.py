@@ -3,13 +3,16 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
-from support.faults.case import Case
+from support.faults.case import HIT_SECONDS, Case
 from support.faults.world import World
 from support.servers.process import ServerProcess, as_user
 
 PAUSED_SECONDS = 3.0
+_POLL_SECONDS = 0.2
+_DEFERRED = "SELECT 1 FROM outbox WHERE deferral_reason = $1 LIMIT 1"
 
 
 def server_cases(world: World) -> list[Case]:
@@ -64,10 +67,10 @@ async def paused(world: World, server: ServerProcess | None) -> bool:
 async def without_topology(world: World, break_it: Callable[[], None]) -> bool:
     """The topology that the operator declares is missing for a while."""
     await asyncio.to_thread(break_it)
-    attempts = [await world.clients.upload() for _ in range(4)]
-    waiting = await world.query("SELECT count(*) FROM outbox")
-    await asyncio.to_thread(world.consumer.declare)
-    return waiting[0][0] > 0 and all(len(attempt.answers) == 1 for attempt in attempts)
+    try:
+        return await _is_deferred(world, "unroutable")
+    finally:
+        await asyncio.to_thread(world.consumer.declare)
 
 
 async def refusing(world: World) -> bool:
@@ -77,22 +80,35 @@ async def refusing(world: World) -> bool:
     await world.deafen()
     body = {"pattern": ".*", "definition": policy, "apply-to": "queues"}
     await asyncio.to_thread(world.servers.broker.call, "PUT", f"/api/policies/{host}/full", body)
-    for _ in range(6):
-        await world.clients.upload()
-    waiting = await world.query("SELECT count(*) FROM outbox")
-    await asyncio.to_thread(world.servers.broker.call, "DELETE", f"/api/policies/{host}/full")
-    return bool(waiting[0][0] > 0)
+    try:
+        return await _is_deferred(world, "refused")
+    finally:
+        await asyncio.to_thread(world.servers.broker.call, "DELETE", f"/api/policies/{host}/full")
 
 
 async def alarmed(world: World) -> bool:
     """The broker has a memory alarm, and accepts no message."""
     await _watermark(world, "0.00001")
     try:
-        attempts = [await world.clients.upload() for _ in range(4)]
-        waiting = await world.query("SELECT count(*) FROM outbox")
+        return await _is_deferred(world, "unreachable")
     finally:
         await _watermark(world, "0.6")
-    return waiting[0][0] > 0 and all(len(attempt.answers) == 1 for attempt in attempts)
+
+
+async def _is_deferred(world: World, reason: str) -> bool:
+    """
+    Send uploads until a message is deferred for *reason*, as the broker acts some time later.
+
+    Returns whether one was in time, and each upload had one answer.
+    """
+    attempts = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HIT_SECONDS):
+            while not await world.query(_DEFERRED, reason):
+                attempts.append(await world.clients.upload())
+                await asyncio.sleep(_POLL_SECONDS)
+    deferred = await world.query(_DEFERRED, reason)
+    return bool(deferred) and all(len(attempt.answers) == 1 for attempt in attempts)
 
 
 async def _watermark(world: World, fraction: str) -> None:
