@@ -30,7 +30,7 @@ After a start, events whose number is lower than the head's by more than this ar
 That many events take far longer to record than a transaction may last.
 """
 RECENT: Final = 10_000
-"""As `WINDOW`, for all but one search in `look_back_seconds`: so few events are read quickly."""
+"""How far below the head most searches look; once in `look_back_seconds` one covers `WINDOW`."""
 LATE_SECONDS: Final = 600.0
 """
 After this time, no event with a number below that of a chained one can become visible.
