@@ -42,7 +42,7 @@ MEASUREMENTS: Final = (
         command=(
             "tests/faults/folder.py",
             "--count",
-            "150",
+            "300",
             "--seed",
             "{seed}",
             "--json",

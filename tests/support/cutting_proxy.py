@@ -69,12 +69,13 @@ class CuttingProxy:
         return await asyncio.open_connection(*next(self._next))
 
     async def _answer(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """Pass answers on; the client sees the end of the server, also by a reset."""
         with suppress(ConnectionError):
             while chunk := await source.read(_CHUNK_BYTES):
                 self.refusals += chunk.startswith(_TOO_MANY)
                 sink.write(chunk)
                 await sink.drain()
-            sink.close()
+        sink.close()
 
     async def close(self) -> None:
         """Wait for what is under way."""
