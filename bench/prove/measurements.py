@@ -38,7 +38,7 @@ MEASUREMENTS: Final = (
     ),
     Measurement(
         "folder",
-        deadline_seconds=150,
+        deadline_seconds=240,
         command=(
             "tests/faults/folder.py",
             "--count",

@@ -86,9 +86,9 @@ def parser() -> argparse.ArgumentParser:
     built.add_argument(
         "--patience",
         type=not_negative,
-        default=120,
+        default=300,
         metavar="SECONDS",
-        help="how long to try again when the service gives no clear answer; default 120",
+        help="how long to try again when the service gives no clear answer; default 300",
     )
     commands = built.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _accounts(commands)

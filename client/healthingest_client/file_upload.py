@@ -35,6 +35,7 @@ _TUS: Final = {"Tus-Resumable": "1.0.0"}
 _UPLOAD_ID: Final = "Healthingest-Upload-Id"
 _FILE_REFUSED: Final = "https://healthingest.dev/problems/file-refused"
 _ASK_FOR_OFFSET: Final = frozenset({"upload-offset-mismatch", "upload-replaced"})
+_IN_FLIGHT: Final = "upload-in-flight"
 _OVER: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 Advance = Callable[[int], None]
@@ -147,7 +148,8 @@ async def _send_whole(session: Session, sending: Sending, content_digest: str) -
         **{f"Healthingest-{name.title()}": text for name, text in sending.about.pairs.items()},
     }
     with sending.file.path.open("rb") as file:
-        call = _call("POST", "/v1/upload", headers, sending, file)
+        whole = range(sending.file.size_bytes)
+        call = _call("POST", "/v1/upload", headers, sending, file, whole)
         receipt: Receipt = await session.document(call)
     return receipt
 
@@ -184,16 +186,26 @@ async def _create(session: Session, sending: Sending) -> str:
 async def _continue(
     session: Session, sending: Sending, location: str, *, is_new: bool = False
 ) -> str:
-    """Send all bytes that the server does not have; returns the id of the upload."""
+    """
+    Send all bytes that the server does not have; returns the id of the upload.
+
+    While another upload of the same bytes is in flight, which may belong to a process that was
+    killed, the last byte is sent alone: the server has the others, and only it is sent again.
+    """
     offset, upload_id = (0, None) if is_new else await _state(session, location)
     patience = Patience(session.policy)
+    last = sending.file.size_bytes - 1
+    is_last_alone = False
     with sending.file.path.open("rb") as file:
         while upload_id is None:
+            end = last if is_last_alone and offset < last else sending.file.size_bytes
             try:
-                upload_id = await _append(session, sending, file, location, offset)
+                upload_id = await _append(session, sending, file, location, range(offset, end))
+                offset = end
             except ClientError as error:
                 if not _is_passing(error):
                     raise
+                is_last_alone |= isinstance(error, ProblemError) and error.code == _IN_FLIGHT
                 await session.wait(patience, error)
                 before = offset
                 offset, upload_id = await _state(session, location)
@@ -204,10 +216,10 @@ async def _continue(
 
 
 async def _append(
-    session: Session, sending: Sending, file: BinaryIO, location: str, offset: int
-) -> str:
+    session: Session, sending: Sending, file: BinaryIO, location: str, part: range
+) -> str | None:
     """
-    Send the bytes from *offset* on, once; returns the id of the upload.
+    Send the bytes of *part*, once; returns the id of the upload if they are the last.
 
     Raises:
         ClientError: the request failed; some of the bytes may have arrived.
@@ -215,12 +227,11 @@ async def _append(
     headers = {
         **_TUS,
         "Content-Type": "application/offset+octet-stream",
-        "Upload-Offset": str(offset),
+        "Upload-Offset": str(part.start),
     }
-    call = _call("PATCH", location, headers, sending, file, offset=offset)
-    answer = await session.attempt(call)
+    answer = await session.attempt(_call("PATCH", location, headers, sending, file, part))
     upload_id: str | None = answer.headers.get(_UPLOAD_ID)
-    if upload_id is None:
+    if upload_id is None and part.stop == sending.file.size_bytes:
         message = f"{session.server} did not name the upload"
         raise UnreachableError(message)
     return upload_id
@@ -254,20 +265,19 @@ def _call(  # noqa: PLR0913, PLR0917 - the parts of a request
     headers: Mapping[str, str],
     sending: Sending,
     file: BinaryIO,
-    offset: int = 0,
+    part: range,
 ) -> Call:
-    """Return the request that sends *file* from *offset* to its end."""
-    size_bytes = sending.file.size_bytes - offset
+    """Return the request that sends the bytes of *file* in *part*."""
 
     def body() -> AsyncIterator[bytes]:
-        file.seek(offset)
-        sending.go_to(offset)
-        return _Chunks(file, sending, size_bytes)
+        file.seek(part.start)
+        sending.go_to(part.start)
+        return _Chunks(file, sending, len(part))
 
     return Call(
         method=method,
         path=path,
-        headers={**headers, "Content-Length": str(size_bytes)},
+        headers={**headers, "Content-Length": str(len(part))},
         body=body,
     )
 

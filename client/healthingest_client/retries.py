@@ -19,10 +19,11 @@ class RetryPolicy:
     How long a client waits.
 
     `patience_seconds` limits the sum of waits without progress, apart from those that a rate limit
-    requires. The latter are limited by `longest_retry_after_seconds` each.
+    requires. The latter are limited by `longest_retry_after_seconds` each. The default exceeds the
+    lease of a killed process, 120 s, until whose end the service refuses the same bytes.
     """
 
-    patience_seconds: float = 120.0
+    patience_seconds: float = 300.0
     first_wait_seconds: float = 0.25
     longest_wait_seconds: float = 30.0
     longest_retry_after_seconds: float = 3600.0

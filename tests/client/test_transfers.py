@@ -56,6 +56,42 @@ class _CutStream(httpx.AsyncByteStream):
         await self._whole.aclose()
 
 
+class InFlight(httpx.AsyncHTTPTransport):
+    """A service that twice has the same bytes in flight when the last byte of a file comes."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__()
+        self.size_bytes = size_bytes
+        self.left = 2
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request, or refuse the last byte."""
+        if request.method != "PATCH" or not self.left:
+            return await super().handle_async_request(request)
+        begin = int(request.headers["Upload-Offset"])
+        if begin + int(request.headers["Content-Length"]) < self.size_bytes:
+            return await super().handle_async_request(request)
+        await request.aread()
+        self.left -= 1
+        problem = {"type": "https://healthingest.dev/problems/upload-in-flight"}
+        return httpx.Response(409, json=problem)
+
+
+@pytest.mark.usefixtures("email")
+async def test_only_the_last_byte_is_repeated_while_the_same_bytes_are_in_flight(
+    server: str, tokens: TokenFile, tmp_path: Path
+) -> None:
+    """As after a process was killed that stored them: the first refusal costs the file once."""
+    path = tmp_path / "large.avro"
+    size_bytes = len(write_file(path, MIB, 6))
+    sending = Sending(LocalFile.at(path))
+    async with AsyncClient(server, tokens, transport=InFlight(size_bytes)) as client:
+        receipt = await client.send_file(sending)
+        upload = await client.get_upload(receipt["upload_id"])
+    assert upload["file_size_bytes"] == size_bytes
+    assert sending.sent_bytes == 2 * size_bytes + 1
+
+
 @pytest.mark.usefixtures("email")
 async def test_each_byte_of_a_large_file_is_sent_about_once(
     server: str, tokens: TokenFile, tmp_path: Path

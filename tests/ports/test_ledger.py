@@ -83,6 +83,21 @@ class TestLedger:
             await begin(ledger, second)
         assert 1 <= refused.value.retry_after_seconds <= LEASE_SECONDS
 
+    async def test_asks_for_longer_waits_the_longer_a_lease_is_held(
+        self, ledger: DatabaseLedger, clock: Clock
+    ) -> None:
+        """A client that repeats as asked sends the file ten times until a dead process is over."""
+        first = upload(of=(account := owner()))
+        await ledger.begin(first, idempotency_key=None, lease_seconds=120)
+        waits = []
+        while clock.now < first.received_at + timedelta(seconds=120):
+            again = upload(of=account, at=clock.now)
+            with pytest.raises(UploadInFlightError) as refused:
+                await ledger.begin(again, idempotency_key=None, lease_seconds=120)
+            waits.append(refused.value.retry_after_seconds)
+            clock.move(waits[-1])
+        assert waits == [1, 1, 2, 4, 8, 16, 30, 30, 28]
+
     async def test_takes_over_a_dead_upload(self, ledger: DatabaseLedger, clock: Clock) -> None:
         """After the lease, the row is taken over with its id and key, and the lease begins anew."""
         first = upload(of=(account := owner()))

@@ -1,7 +1,7 @@
 // Uses the page /ui in Chromium as a person would: once with the mouse, once with keys alone.
 // node page.mjs CONFIGURATION.json; prints what it saw as JSON, and asserts nothing itself.
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import jsQR from 'jsqr'
@@ -110,7 +110,8 @@ async function downloaded(page, action) {
 
 /**
  * Send a large file over a slow line; it is paused in the middle, and goes on from there. The second
- * time the page is loaded again meanwhile, and the same file is chosen again.
+ * time the page is loaded again meanwhile, and the same file is chosen again. Then the service says
+ * once that the same bytes are in flight.
  */
 async function pausedUpload(page) {
   const offsets = []
@@ -130,9 +131,21 @@ async function pausedUpload(page) {
   await page.selectOption('#study', given.study)
   await page.fill('#subject', given.subjects[0])
   await line.send('Network.emulateNetworkConditions', { ...slow, uploadThroughput: -1 })
+  await page.route('**/v1/files/*', inFlightOnce())
   await page.setInputFiles('#files', given.large)
   await itemOf(page).filter({ hasText: 'accepted' }).waitFor()
   return offsets
+}
+
+/** Return a route that refuses the first request with bytes. */
+function inFlightOnce() {
+  let left = 1
+  return async (route) => {
+    if (route.request().method() !== 'PATCH' || left === 0) return route.continue()
+    left -= 1
+    const problem = { type: 'https://healthingest.dev/problems/upload-in-flight', detail: 'In flight.' }
+    return route.fulfill({ status: 409, contentType: 'application/problem+json', body: JSON.stringify(problem) })
+  }
 }
 
 const itemOf = (page) => page.locator('#queue li').filter({ hasText: basename(given.large) })
@@ -168,6 +181,7 @@ async function withMouse() {
   await picture(page, 'upload')
   await page.click('#clear')
   found.offsets = await pausedUpload(page)
+  found.large_bytes = statSync(given.large).size
   await page.reload()
   await page.locator('#view-upload').waitFor()
 

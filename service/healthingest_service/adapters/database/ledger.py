@@ -56,8 +56,7 @@ from healthingest_service.uploads.model import (
 )
 from healthingest_service.uploads.ports import Ledger, Removal
 
-_RETRY_AFTER_SECONDS_MAX: Final = 5
-"""Maximum of `Retry-After`: most uploads are stored within seconds, long before the lease ends."""
+_RETRY_AFTER_SECONDS_MAX: Final = 30
 
 
 _SUBJECT_IS_ACTIVE: Final = (
@@ -459,9 +458,23 @@ async def _unleased_row(
     if row.dead or row.erasure_id is not None:
         raise UploadErasedError
     if row.state == UploadState.STORING and row.lease_until > now:
-        left_seconds = math.ceil((row.lease_until - now).total_seconds())
-        raise UploadInFlightError(min(left_seconds, _RETRY_AFTER_SECONDS_MAX))
+        seconds = _retry_after_seconds(row.lease_until, values["lease_until"], now)
+        raise UploadInFlightError(seconds)
     return row
+
+
+def _retry_after_seconds(lease_until: datetime, new_until: datetime, now: datetime) -> int:
+    """
+    Return as many seconds as the lease has been held, within 1, 30 and the rest of it.
+
+    *new_until* is when a lease of the same length ends that begins now. Most uploads are stored in
+    a moment. One that is not belongs to a slow or dead process, and each repetition may send the
+    whole file.
+    """
+    held = new_until - lease_until
+    left = lease_until - now
+    seconds = min(held.total_seconds(), left.total_seconds(), _RETRY_AFTER_SECONDS_MAX)
+    return max(1, math.ceil(seconds))
 
 
 async def _refusal(

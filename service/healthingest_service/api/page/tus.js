@@ -8,8 +8,11 @@ const VERSION = "1.0.0";
 const BYTES = "application/offset+octet-stream";
 /** Files up to this size are sent with the request that begins the upload. */
 const WHOLE_BYTES = 256 * 1024;
-/** Failed requests in a row without a new byte after which the upload waits for its user. */
-const MOST_FAILURES = 8;
+/**
+ * Failed requests in a row without a new byte after which the upload waits for its user. They last
+ * longer than the two minutes in which the same bytes are refused after a process was killed.
+ */
+const MOST_FAILURES = 12;
 /** Problems that may pass; status 0 is a connection that broke. */
 const MAY_PASS = new Set([0, 408, 423, 429, 500, 502, 503, 504]);
 /** Problems after which the offset is asked for, or the upload begins again. */
@@ -26,6 +29,7 @@ export class ResumableUpload {
     this.id = null;
     this.key = null;
     this.sentBytes = 0;
+    this.isLastByteAlone = false;
   }
 
   /**
@@ -45,6 +49,8 @@ export class ResumableUpload {
         return accepted;
       } catch (error) {
         if (!this.#mayGoOn(error)) throw error;
+        // The service keeps the other bytes, so that only one is sent again until it accepts them.
+        if (error.code === "upload-in-flight") this.isLastByteAlone = true;
         failures = this.sentBytes > before ? 0 : failures + (error.status === 429 ? 0 : 1);
         if (failures >= MOST_FAILURES) throw error;
         const seconds = error.retryAfter ?? Math.min(30, 2 ** failures);
@@ -79,13 +85,22 @@ export class ResumableUpload {
       offset = Number(answer.header("Upload-Offset"));
     }
     this.sentBytes = offset;
+    const last = this.file.size - 1;
+    if (this.isLastByteAlone && offset < last) {
+      await this.#append(offset, last, signal, onProgress);
+      offset = last;
+    }
+    const answer = await this.#append(offset, this.file.size, signal, onProgress);
+    return answer.header("Healthingest-Upload-Id");
+  }
+
+  #append(offset, end, signal, onProgress) {
     const headers = { "Upload-Offset": String(offset), "Content-Type": BYTES };
-    const rest = this.file.slice(offset);
-    const answer = await this.#request("PATCH", this.#path(), headers, rest, signal, (sent) => {
+    const part = this.file.slice(offset, end);
+    return this.#request("PATCH", this.#path(), headers, part, signal, (sent) => {
       this.sentBytes = offset + sent;
       onProgress(this.sentBytes, "");
     });
-    return answer.header("Healthingest-Upload-Id");
   }
 
   async #begin(signal, onProgress) {
