@@ -159,7 +159,7 @@ def main() -> None:
     )
     add_json_option(parser)
     options = parser.parse_args()
-    records, runs = (20_000, 5) if options.quick else (100_000, 9)
+    records, runs = (50_000, 5) if options.quick else (100_000, 9)
     figures: dict[str, float | None] = {"compiled": compiled}
     print(f"compiled: {compiled}; {records} records; MB/s of inflated data")
     print(f"{'records':10}{'codec':10}    MB/s     ± x fastavro x Apache  of codec    MiB")

@@ -63,6 +63,8 @@ ROUNDS_IN_BACKUP = 2
 """Uploads about each person in the backup: with all of them each restore would take a minute."""
 DOWNLOADS_AT_ONCE = 4
 """As many as an account may have in one process."""
+MORE_GROUPS = 12
+"""Groups that are erased while a point waits: the janitor's needs an upload that a fault ended."""
 BACKUP = "backup_of_the_proof"
 
 
@@ -227,10 +229,14 @@ async def erase_under_faults(proof: Proof) -> None:
     faults = list(_faults(proof))
     chosen = proof.people[: len(proof.people) // 2]
     async with uploads_running(proof), restarting(proof.world):
-        while chosen or faults:
+        more = MORE_GROUPS
+        while chosen or faults or (_unmet(proof) and more):
             group, chosen = chosen[:AT_ONCE], chosen[AT_ONCE:]
             if not group:  # more faults than people: their erasures need somebody
                 group = [await _newcomer(proof) for _ in range(AT_ONCE)]
+            if not chosen and not faults:
+                more -= 1
+                faults = [Fault(Point.BEFORE_COMPLETE, Mode.RAISE, 0.0)]
             count = FAULTS_PER_PERSON * len(group)
             for fault in faults[:count]:
                 arm(proof.world.faults, fault)
@@ -243,10 +249,14 @@ async def erase_under_faults(proof: Proof) -> None:
     struck = Counter(fault.mode for fault in hits(proof.world.faults))
     say(f"{len(proof.erased)} people erased in {time.monotonic() - begun:.0f} s")
     say("faults that took effect: " + ", ".join(f"{n} {mode}" for mode, n in struck.items()))
-    met = {fault.point for fault in hits(proof.world.faults)}
-    proof.expect("points that no fault met", sorted(set(POINTS) - met), [])
+    proof.expect("points that no fault met", _unmet(proof), [])
     await proof.world.heal()
     await _settle(proof)
+
+
+def _unmet(proof: Proof) -> list[AnyPoint]:
+    """Return the points that no process has come to."""
+    return sorted(set(POINTS) - {fault.point for fault in hits(proof.world.faults)})
 
 
 def _faults(proof: Proof) -> Iterator[Fault]:
