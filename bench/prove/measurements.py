@@ -146,7 +146,7 @@ MEASUREMENTS: Final = (
     Measurement(
         "enumeration",
         deadline_seconds=120,
-        command=("bench/enumeration.py", "--count", "100", "--json", "{json}"),
+        command=("bench/enumeration.py", "--count", "300", "--json", "{json}"),
     ),
     Measurement(
         "histories",
