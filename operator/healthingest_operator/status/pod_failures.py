@@ -245,10 +245,19 @@ def _of_container(container: ManifestView, where: str) -> Failure | None:
 
 
 def _end_of(container: ManifestView, waits_for: str) -> ManifestView | None:
-    """Return how the container ended, also before its restart; None: it has not ended."""
-    ended: ManifestView | None = (container.get("state") or {}).get("terminated")
-    if ended is None and waits_for == "CrashLoopBackOff":
-        return (container.get("lastState") or {}).get("terminated") or {}
+    """
+    Return how the container ended, also before its restart; None: it has not ended.
+
+    One that runs again has not recovered before its startup probe succeeds: otherwise each attempt
+    would change the conditions twice.
+    """
+    state = container.get("state") or {}
+    last: ManifestView | None = (container.get("lastState") or {}).get("terminated")
+    if waits_for == "CrashLoopBackOff":
+        return last or {}
+    if "running" in state and container.get("started") is False:
+        return last
+    ended: ManifestView | None = state.get("terminated")
     return ended
 
 

@@ -186,6 +186,11 @@ PODS = [
         "ended with exit code 3, last log line a_b of os.E",
     ),
     (
+        pod({"running": {}}, started=False, lastState={"terminated": {"exitCode": 3}}),
+        Reason.CRASH_LOOPING,
+        "ended with exit code 3",
+    ),
+    (
         pod(
             {
                 "terminated": {
@@ -248,6 +253,9 @@ def test_a_pod_that_does_not_run_has_its_cause(
     "found",
     [
         pod({"running": {}}),
+        pod({"running": {}}, started=False),
+        pod({"running": {}}, started=False, lastState={"terminated": {"exitCode": 0}}),
+        pod({"running": {}}, started=True, lastState={"terminated": {"exitCode": 3}}),
         pod(waiting("ContainerCreating")),
         pod({"terminated": {"exitCode": 0}}),
         {"metadata": {"name": "new"}},
