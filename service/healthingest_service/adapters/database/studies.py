@@ -14,6 +14,7 @@ from sqlalchemy import (
     case,
     column,
     exists,
+    literal,
     select,
     text,
     update,
@@ -110,6 +111,9 @@ def _intake() -> TextualSelect:
 _INTAKE: Final = Statement(_intake())
 
 
+_ONE_ROW: Final = select(literal(1).label("one")).subquery()
+
+
 class DatabaseStudies(Studies):
     """
     Studies, members and subjects in the database.
@@ -126,15 +130,20 @@ class DatabaseStudies(Studies):
 
     @override
     async def access(self, account_id: AccountId, study: StudySlug) -> StudyAccess | None:
+        # An unknown study has a row, too: its answer must not come sooner than that about a study
+        # in which the account has no role.
         wanted = (
             select(*_STUDY, StudyMemberRow.role, _ACCOUNT.is_superuser)
+            .select_from(_ONE_ROW)
+            .outerjoin(StudyRow, StudyRow.slug == study)
             .outerjoin(StudyMemberRow, _is_member(account_id))
             .outerjoin(AccountRow, _is_account(account_id))
-            .where(StudyRow.slug == study)
         )
         async with self._transaction(writes=False, single=True) as connection:
             found = (await connection.execute(wanted)).all()
-        return StudyAccess(study_rows.study(found[0]), _standing(found)) if found else None
+        if found[0].slug is None:
+            return None
+        return StudyAccess(study_rows.study(found[0]), _standing(found))
 
     @override
     async def is_admin(self, account_id: AccountId) -> bool:
