@@ -20,7 +20,7 @@ class RetryPolicy:
 
     `patience_seconds` limits the sum of waits without progress, apart from those that a rate limit
     requires. The latter are limited by `longest_retry_after_seconds` each. The default exceeds the
-    lease of a killed process, 120 s, until whose end the service refuses the same bytes.
+    120 s for which the service refuses bytes that a killed process was storing.
     """
 
     patience_seconds: float = 300.0

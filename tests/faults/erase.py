@@ -64,7 +64,11 @@ ROUNDS_IN_BACKUP = 2
 DOWNLOADS_AT_ONCE = 4
 """As many as an account may have in one process."""
 MORE_GROUPS = 12
-"""Groups that are erased while a point waits: the janitor's needs an upload that a fault ended."""
+"""
+The largest number of further groups that are erased until each fault point was met.
+
+The janitor's point is met only after a fault has ended an upload that no erasure removes.
+"""
 BACKUP = "backup_of_the_proof"
 
 
@@ -229,13 +233,13 @@ async def erase_under_faults(proof: Proof) -> None:
     faults = list(_faults(proof))
     chosen = proof.people[: len(proof.people) // 2]
     async with uploads_running(proof), restarting(proof.world):
-        more = MORE_GROUPS
-        while chosen or faults or (_unmet(proof) and more):
+        groups_left = MORE_GROUPS
+        while chosen or faults or (_unmet(proof) and groups_left):
             group, chosen = chosen[:AT_ONCE], chosen[AT_ONCE:]
             if not group:  # more faults than people: their erasures need somebody
                 group = [await _newcomer(proof) for _ in range(AT_ONCE)]
             if not chosen and not faults:
-                more -= 1
+                groups_left -= 1
                 faults = [Fault(Point.BEFORE_COMPLETE, Mode.RAISE, 0.0)]
             count = FAULTS_PER_PERSON * len(group)
             for fault in faults[:count]:
