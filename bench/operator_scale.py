@@ -228,7 +228,8 @@ async def deletions(client: httpx.AsyncClient, count: int) -> dict[str, float | 
     began = time.monotonic()
     await plane.delete(client, range(count))
     with suppress(TimeoutError):
-        await asyncio.wait_for(watching, DELETIONS_SECONDS)
+        async with asyncio.timeout(DELETIONS_SECONDS):
+            await watching
     seconds = [*gone.values(), *[DELETIONS_SECONDS] * (count - len(gone))]
     half = seconds[count // 2]
     late = seconds[int(count * 0.99)]

@@ -307,7 +307,8 @@ async def uploads_running(proof: Proof) -> AsyncIterator[None]:
         while not is_over.is_set():
             await proof.clients.upload(proof.world.random.choice(proof.people))
             with suppress(TimeoutError):
-                await asyncio.wait_for(is_over.wait(), UPLOAD_PAUSE_SECONDS)
+                async with asyncio.timeout(UPLOAD_PAUSE_SECONDS):
+                    await is_over.wait()
 
     tasks = [asyncio.create_task(send()) for _ in range(UPLOADERS)]
     try:

@@ -316,8 +316,9 @@ class TestS3:
             silent_server() as port,
             s3(s3_server, endpoint=f"http://127.0.0.1:{port}", timeout_seconds=0.5) as store,
         ):
-            with pytest.raises(StoreUnavailableError):
-                await asyncio.wait_for(put(store, key, tmp_path, b"content"), HANG_SECONDS)
+            async with asyncio.timeout(HANG_SECONDS):
+                with pytest.raises(StoreUnavailableError):
+                    await put(store, key, tmp_path, b"content")
 
     async def test_asks_for_encryption(self, s3_server: S3Server, key: str, tmp_path: Path) -> None:
         """With server-side encryption objects are stored and read as before."""

@@ -387,7 +387,8 @@ async def test_the_service_reports_what_it_has(
         async with AsyncExitStack() as stack:
             runtime = await open_runtime(settings, stack)
             (work,) = report_row_security(runtime)
-            await asyncio.wait_for(work(asyncio.Event()), HANG_SECONDS)
+            async with asyncio.timeout(HANG_SECONDS):
+                await work(asyncio.Event())
             value = runtime.metrics.registry.get_sample_value("healthingest_row_security")
         assert value == owns
         written = caplog.text + "".join(capsys.readouterr())

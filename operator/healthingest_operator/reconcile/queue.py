@@ -110,7 +110,8 @@ class KeyedQueue(Generic[KeyType]):
                 self._changed.clear()
                 wait = self._later[0][0] - self._clock() if self._later else None
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._changed.wait()
 
     @asynccontextmanager
     async def alone(self, key: KeyType) -> AsyncIterator[None]:

@@ -159,3 +159,20 @@ async def test_resyncs_yield_to_a_change_that_is_worked_on(queue: KeyedQueue[str
     assert not waiting.done()
     queue.done("change")
     assert (await waiting)[0] == "c"
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_who_is_cancelled_when_a_key_comes_takes_none(
+    queue: KeyedQueue[str], turns: int
+) -> None:
+    """The end of a term is not lost: a worker that missed it would reconcile without the lease."""
+    queue.enqueue("later", Lane.RESYNC, 3600)
+    waiting = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    queue.enqueue("a", Lane.CHANGE)
+    for _ in range(turns):  # the key reaches the worker by turns of the loop
+        await asyncio.sleep(0)
+    has_waited = waiting.cancel()
+    (taken,) = await asyncio.gather(waiting, return_exceptions=True)
+    assert isinstance(taken, asyncio.CancelledError) == has_waited
+    assert len(queue) == has_waited

@@ -183,8 +183,9 @@ async def test_what_nobody_foresaw_of_the_lease_ends_the_term_and_the_process() 
         first = await process.term(1)
         process.lease.broken = True
         process.tick.set()
-        with pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(running, HANG_SECONDS)
+        async with asyncio.timeout(HANG_SECONDS):
+            with pytest.raises(ZeroDivisionError):
+                await running
         assert first.lost
 
 
