@@ -17,6 +17,7 @@ pytest_plugins = [
     "support.instances",
     "support.control_plane",
     "support.faulty_cluster",
+    "support.hangs",
     "support.parallel",
 ]
 
