@@ -113,13 +113,13 @@ async def test_the_previous_version_goes_on(previous: AsyncEngine, database_url:
             await inserted.put(await _insert(previous, str(uuid4())))
 
     stop = asyncio.Event()
-    writing = asyncio.create_task(insert(stop))
-    count = await inserted.get()
-    await migrate(database_url, timeout_seconds=SECONDS)
-    count += sum(inserted.get_nowait() for _ in range(inserted.qsize()))
-    count += sum([await inserted.get() for _ in range(3)])
-    stop.set()
-    await writing
+    async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as tasks:
+        tasks.create_task(insert(stop))
+        count = await inserted.get()
+        await migrate(database_url, timeout_seconds=SECONDS)
+        count += sum(inserted.get_nowait() for _ in range(inserted.qsize()))
+        count += sum([await inserted.get() for _ in range(3)])
+        stop.set()
     count += sum(inserted.get_nowait() for _ in range(inserted.qsize()))
     assert await _count(previous, "upload") == ROWS + count
     same_owner = uuid4()

@@ -476,15 +476,15 @@ async def test_the_previous_version_goes_on(postgres: PostgresServer) -> None:
                 await connection.execute(text(_MANY.format(rows=ROWS)))
             done: asyncio.Queue[int] = asyncio.Queue()
             stop = asyncio.Event()
-            writing = asyncio.create_task(_upload_until(stop, engine, done))
-            reading = asyncio.create_task(_read_until(stop, engine, listed))
-            await done.get()
-            await migrate(url, timeout_seconds=HANG_SECONDS)
-            for _ in range(done.qsize() + 3):
+            async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as tasks:
+                tasks.create_task(_upload_until(stop, engine, done))
+                reading = tasks.create_task(_read_until(stop, engine, listed))
                 await done.get()
-            stop.set()
-            await writing
-            assert await reading == {ROWS}
+                await migrate(url, timeout_seconds=HANG_SECONDS)
+                for _ in range(done.qsize() + 3):
+                    await done.get()
+                stop.set()
+            assert reading.result() == {ROWS}
 
 
 _MANY: Final = """

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial
 from healthingest_service.adapters.database.engine import is_postgresql, open_engine, transaction
 from healthingest_service.adapters.database.row_security import grant_privileges
+from healthingest_service.adapters.database.table_locks import lock_tables
 
 _LOCK: Final = 0x6865616C7468  # "health", the advisory lock of migrations
 _SHARES_OF_TIME: Final = {"lock_timeout": 0.8, "statement_timeout": 0.9}
@@ -34,7 +35,8 @@ async def migrate(url: str, *, timeout_seconds: float, tls: TlsMaterial = NO_TLS
     """
     Upgrade to the newest revision, in one transaction. Concurrent and repeated calls are safe.
 
-    On PostgreSQL it also grants the privileges of row-level security, which a restore may drop.
+    Statements of running processes wait for it, and no deadlock ends them. On PostgreSQL it also
+    grants the privileges of row-level security, which a restore may drop.
 
     Raises:
         LedgerUnavailableError: the database could not be reached, or the deadline passed; nothing
@@ -53,6 +55,9 @@ async def migrate(url: str, *, timeout_seconds: float, tls: TlsMaterial = NO_TLS
             await _limit_waiting(connection, timeout_seconds)
             # Held until the end of the transaction. On SQLite, BEGIN IMMEDIATE is such a lock.
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            if set(await connection.run_sync(_current)) != _heads():
+                seconds = timeout_seconds * _SHARES_OF_TIME["lock_timeout"]
+                await lock_tables(connection, timeout_seconds=seconds)
         await connection.run_sync(_upgrade)
         if is_postgresql(engine):
             await grant_privileges(connection)
@@ -95,9 +100,13 @@ async def is_current(engine: AsyncEngine, *, timeout_seconds: float = 5.0) -> bo
     Raises:
         LedgerUnavailableError: the database cannot be read.
     """
-    heads = await asyncio.to_thread(lambda: set(ScriptDirectory.from_config(_config()).get_heads()))
+    heads = await asyncio.to_thread(_heads)
     async with transaction(engine, timeout_seconds=timeout_seconds, writes=False) as connection:
         return set(await connection.run_sync(_current)) == heads
+
+
+def _heads() -> set[str]:
+    return set(ScriptDirectory.from_config(_config()).get_heads())
 
 
 def _upgrade(connection: Connection) -> None:
