@@ -1,14 +1,19 @@
 """The engine, and what it makes of SQLite."""
 
 import asyncio
+import gc
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from healthingest_service.adapters.database.engine import check_url, open_engine, transaction
+from healthingest_service.adapters.database.sqlite_connection import ClosingConnection
+from support.deadlines import HANG_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,53 @@ async def test_sqlite_keeps_what_it_commits(tmp_path: Path) -> None:
             (await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in PRAGMAS
         ]
     assert dict(zip(PRAGMAS, found, strict=True)) == PRAGMAS
+
+
+async def _fail(engine: AsyncEngine) -> IntegrityError:
+    """Insert a row twice, and return the error, whose traceback has the cursor."""
+    try:
+        async with transaction(engine, timeout_seconds=HANG_SECONDS) as connection:
+            await connection.execute(text("INSERT INTO it VALUES (1), (1)"))
+    except IntegrityError as error:
+        return error
+    raise AssertionError
+
+
+async def test_a_failed_statement_stops_nobody(tmp_path: Path) -> None:
+    """
+    What is left of it is freed while its connection waits for the lock of another one.
+
+    If that had to wait for the connection, the loop could not give the other lock back.
+    """
+    path = tmp_path / "health.db"
+    async with open_engine(f"sqlite:///{path}", pool_size=1, timeout_seconds=20) as engine:
+        async with transaction(engine, timeout_seconds=HANG_SECONDS) as connection:
+            await connection.execute(text("CREATE TABLE it (id INTEGER PRIMARY KEY)"))
+        failed = [await _fail(engine)]
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with asyncio.TaskGroup() as tasks:
+                waiting = tasks.create_task(_insert(engine))
+                await asyncio.wait({waiting}, timeout=0.3)  # it is at the lock
+                failed.clear()
+                gc.collect()
+                other.execute("COMMIT")
+
+
+async def _insert(engine: AsyncEngine) -> None:
+    async with transaction(engine, timeout_seconds=HANG_SECONDS) as connection:
+        await connection.execute(text("INSERT INTO it VALUES (1)"))
+
+
+@pytest.mark.parametrize("call", ["execute", "executemany"])
+def test_a_cursor_is_closed_when_its_statement_fails(call: str) -> None:
+    """In the thread of the connection, and not where the garbage collector runs."""
+    with closing(sqlite3.connect(":memory:", factory=ClosingConnection)) as connection:
+        cursor = connection.cursor()
+        with pytest.raises(sqlite3.OperationalError):
+            getattr(cursor, call)("INSERT INTO nothing VALUES (?)", [1])
+        with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
+            cursor.fetchall()
 
 
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}

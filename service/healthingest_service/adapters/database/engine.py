@@ -33,6 +33,7 @@ from healthingest_contract.database_address import read_database_address, with_h
 from healthingest_contract.tls import NO_TLS_MATERIAL, TlsMaterial, database_tls
 from healthingest_service.adapters.database.hosts import connect_to_a_host
 from healthingest_service.adapters.database.row_security import restrict_to_study
+from healthingest_service.adapters.database.sqlite_connection import ClosingConnection
 from healthingest_service.uploads.errors import LedgerUnavailableError
 
 _SQLITE_SCHEMES: Final = ("sqlite:", "sqlite+aiosqlite:")
@@ -273,7 +274,7 @@ def _sqlite(address: URL, pool_size: int, timeout_seconds: float) -> AsyncEngine
         max_overflow=0,
         pool_timeout=timeout_seconds,
         hide_parameters=True,
-        connect_args={"timeout": timeout_seconds},
+        connect_args={"timeout": timeout_seconds, "factory": ClosingConnection},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
