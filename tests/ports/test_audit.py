@@ -233,10 +233,11 @@ class TestAudit:
             for number in range(first, first + 5):
                 await audit.record(event(number))
 
-        chaining = [asyncio.create_task(chainer(audit, anchors).run(stop)) for _ in range(2)]
-        await asyncio.gather(*(record(1 + 5 * n) for n in range(4)))
-        stop.set()
-        await asyncio.gather(*chaining)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(2):
+                tasks.create_task(chainer(audit, anchors).run(stop))
+            await asyncio.gather(*(record(1 + 5 * n) for n in range(4)))
+            stop.set()
         await chainer(audit, anchors).chain_all()
         verified = await VerifyChain(audit, anchors, clock=Clock())()
         assert (verified.is_intact, verified.events, verified.waiting_events) == (True, 20, 0)

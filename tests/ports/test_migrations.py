@@ -100,7 +100,11 @@ async def test_never_end_a_transaction_that_uses_several_tables(postgres_url: st
 
 
 async def test_lock_all_tables_or_none(postgres_url: str) -> None:
-    """A lock of another session ends the wait; without it, the limits are then as before."""
+    """
+    While another session holds one table, no table stays locked.
+
+    Once all are locked, the time limit of a statement is again what it was.
+    """
     await migrate(postgres_url, timeout_seconds=HANG_SECONDS)
     async with (
         open_engine(postgres_url, pool_size=2, timeout_seconds=HANG_SECONDS) as engine,

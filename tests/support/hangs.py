@@ -1,5 +1,5 @@
 """
-A guard against a hang anywhere in a test, also in its fixtures and in code that Python waits for.
+A guard against a hang anywhere in a test, also in its fixtures and in compiled code.
 
 pytest-timeout guards the function of a test only, by an exception, which code may swallow. This
 guard ends the process; pytest-xdist then reports the test and goes on with a new process.
@@ -44,12 +44,12 @@ def _guarded(item: pytest.Item) -> Generator[None, object, object]:
     """
     Print the stacks of all threads and end the process, if the phase does not end in time.
 
-    The guard of pytest itself is no use here: it ends with the first failure, so it does not cover
-    what is torn down after that.
+    pytest's `faulthandler_timeout` is not enough: it is switched off at the first failure of a test
+    and does not cover the teardown that follows.
     """
     mark = item.get_closest_marker("timeout")
     seconds = float(item.config.getini(_OPTION)) + (mark.args[0] if mark is not None else 0)
-    # The output of a test is captured. pytest keeps the real one for this purpose, without a name.
+    # The output of a test is captured. Only pytest has the real one, under a private name.
     real = item.config.stash[fault_handler_stderr_fd_key]
     faulthandler.dump_traceback_later(seconds, exit=True, file=real)
     try:
