@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 # The packages of the operator's image alone: further ones are imported if they are there.
 OPERATOR_READY := .cache/operator/.ready
+# The server that uploads are compared with.
+TUSD := .cache/bin/tusd
 
 # How images are built and loaded into the cluster; override both if there is no Docker or kind.
 IMAGE_BUILD ?= docker build --quiet
@@ -66,13 +68,13 @@ faults-folder: setup servers ## upload a folder of 1,000 files by a command that
 faults-devices: setup servers ## upload from 1,000 devices while API processes are killed (COUNT=1000 SEED=)
 	@PYTHONPATH=tests $(BIN)/python tests/faults/devices.py --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED))
 
-bench: setup servers $(OPERATOR_READY) ## run all benchmarks side by side (QUICK=1: short; ONLY='gate small'; STORE=1: into the documents)
+bench: setup servers $(OPERATOR_READY) $(TUSD) ## run all benchmarks side by side (QUICK=1: short; ONLY='gate small'; STORE=1: into the documents)
 	PYTHONPATH=tests:bench $(BIN)/python -m series.run $(if $(QUICK),--quick) $(if $(STORE),--store) $(if $(ONLY),--only $(ONLY))
 
 benchmarks-page: setup ## generate the page of the benchmarks, and its pictures, from the stored results
 	PYTHONPATH=bench $(BIN)/python -m benchmarks.write_page
 
-prove: setup servers ## measure every claim of the documents in its short form, in 20 minutes (SEED= ONLY='faults gate')
+prove: setup servers $(TUSD) ## measure every claim of the documents in its short form, in 20 minutes (SEED= ONLY='faults gate')
 	@PYTHONPATH=tests:bench $(BIN)/python -m prove.run $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, with a sample of the faults (SEED=; LONG=1: all faults)
@@ -81,7 +83,7 @@ e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, 
 bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run
 	PYTHONPATH=tests $(BIN)/python bench/gate.py
 
-bench-upload: setup servers ## measure uploads end to end beside tusd and a plain service (QUICK=1; HUGE=1: 5 GiB with 256 MiB of memory)
+bench-upload: setup servers $(TUSD) ## measure uploads end to end beside tusd and a plain service (QUICK=1; HUGE=1: 5 GiB with 256 MiB of memory)
 	PYTHONPATH=tests $(BIN)/python bench/upload.py $(if $(QUICK),--quick) $(if $(HUGE),--huge)
 
 bench-http: setup ## measure attacks on the HTTP port: memory of the service, waiting time of another client
@@ -224,6 +226,11 @@ simulate: setup ## run the operator in a simulated cluster with faults and crash
 
 servers: setup ## install the servers for the tests with apt-get, as root (NO_INSTALL=1: install nothing)
 	@PYTHONPATH=tests $(BIN)/python -m support.servers.packages
+
+# Without Go, or without its modules, the measurements say that tusd is skipped.
+$(TUSD): bench/tusd/go.sum
+	@mkdir -p $(@D)
+	@cd bench/tusd && go build -buildvcs=false -mod=readonly -o $(CURDIR)/$@ github.com/tus/tusd/v2/cmd/tusd || echo 'tusd could not be built'
 
 generated: setup ## fail when a generated file differs from its source
 	@$(BIN)/python -m healthingest_operator.api.generate --check

@@ -1,7 +1,6 @@
 """Starts the servers that are measured: the service on a folder and on real servers, and others."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +22,8 @@ from support.servers.versitygw import S3Server, s3_server
 from support.service_process import COMMAND, environment, service
 
 HERE: Final = Path(__file__).parent
-CACHE: Final = HERE.parent / ".cache" / "bin"
-TUSD: Final = "github.com/tus/tusd/v2/cmd/tusd"
-_BUILD_SECONDS: Final = 600.0
+TUSD: Final = HERE.parent / ".cache" / "bin" / "tusd"
+"""Built by the Makefile, if there is Go."""
 _AVRO: Final = {"Content-Type": "application/avro"}
 UNLIMITED: Final = {
     "LIMITS__UPLOADS": "1000000/minute",
@@ -216,12 +214,11 @@ def tusd(folder: Path, *hooks: str) -> Iterator[Server | None]:
     """
     Start tusd with a folder; a request creates an upload and contains the whole file.
 
-    None if tusd is not available. *hooks* are options; without them it calls none.
+    None if it could not be built. *hooks* are options; without them it calls none.
 
     https://tus.io/protocols/resumable-upload#creation-with-upload
     """
-    program = _built_tusd()
-    if program is None:
+    if not TUSD.exists():
         yield None
         return
     options = [
@@ -234,7 +231,7 @@ def tusd(folder: Path, *hooks: str) -> Iterator[Server | None]:
         *(hooks or ("-hooks-enabled-events", "")),
     ]
     headers = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
-    with _process("tusd", [str(program), *options, "-port"]) as (port, process_id):
+    with _process("tusd", [str(TUSD), *options, "-port"]) as (port, process_id):
         yield Server(Target("tusd", port, "/files/", headers, "Upload-Length"), process_id)
 
 
@@ -251,19 +248,6 @@ def tusd_with_hook(folder: Path, on: Backing) -> Iterator[Server | None]:
                 return
             target = replace(server.target, name="tusd with hook")
             yield replace(server, target=target, helpers=(process_id,))
-
-
-def _built_tusd() -> Path | None:
-    go = shutil.which("go")
-    program = CACHE / "tusd"
-    if program.exists() or go is None:
-        return program if program.exists() else None
-    CACHE.mkdir(parents=True, exist_ok=True)
-    command = [go, "build", "-buildvcs=false", "-mod=readonly", "-o", str(program), TUSD]
-    done = subprocess.run(
-        command, cwd=HERE / "tusd", check=False, timeout=_BUILD_SECONDS, capture_output=True
-    )
-    return program if done.returncode == 0 else None
 
 
 @contextmanager

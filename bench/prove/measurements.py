@@ -1,4 +1,4 @@
-"""The measurements of `make prove`, in their order: the most important claims first."""
+"""The measurements of `make prove`: the promises, two at a time, then what must run alone."""
 
 from typing import Final
 
@@ -21,22 +21,6 @@ MEASUREMENTS: Final = (
         command=("tests/faults/erase.py", "--short", "--seed", "{seed}", "--json", "{json}"),
     ),
     Measurement(
-        "gate", deadline_seconds=150, command=("bench/gate.py", "--quick", "--json", "{json}")
-    ),
-    Measurement(
-        "uploads", deadline_seconds=150, command=("bench/upload.py", "--quick", "--json", "{json}")
-    ),
-    Measurement(
-        "study-cost",
-        deadline_seconds=150,
-        command=("bench/study_cost.py", "--rounds", "3", "--seconds", "1.5", "--json", "{json}"),
-    ),
-    Measurement(
-        "outage",
-        deadline_seconds=120,
-        command=("bench/outage.py", "--minutes", "0.5", "--rate", "40", "--json", "{json}"),
-    ),
-    Measurement(
         "folder",
         deadline_seconds=240,
         command=(
@@ -48,21 +32,6 @@ MEASUREMENTS: Final = (
             "--json",
             "{json}",
         ),
-    ),
-    Measurement(
-        "dead-letters",
-        deadline_seconds=120,
-        command=("bench/dead_letters.py", "--letters", "4000", "--json", "{json}"),
-    ),
-    Measurement(
-        "revocations",
-        deadline_seconds=90,
-        command=("bench/revocations.py", "--count", "4", "--json", "{json}"),
-    ),
-    Measurement(
-        "rebuild",
-        deadline_seconds=90,
-        command=("bench/rebuild.py", "--rows", "5000", "--json", "{json}"),
     ),
     Measurement(
         "consumers",
@@ -124,6 +93,59 @@ MEASUREMENTS: Final = (
         ),
     ),
     Measurement(
+        "growth",
+        deadline_seconds=90,
+        command=("bench/growth.py", "--rows", "20000", "--json", "{json}"),
+    ),
+    Measurement(
+        "histories",
+        deadline_seconds=90,
+        command=("-m", "simulation.run", "--seeds", "200", "--start", "{seed}", "--json", "{json}"),
+    ),
+    Measurement("cluster", deadline_seconds=0, elsewhere=CLUSTER),
+    Measurement(
+        "gate",
+        deadline_seconds=150,
+        command=("bench/gate.py", "--quick", "--json", "{json}"),
+        is_alone=True,
+    ),
+    Measurement(
+        "uploads",
+        deadline_seconds=150,
+        command=("bench/upload.py", "--quick", "--json", "{json}"),
+        is_alone=True,
+    ),
+    Measurement(
+        "study-cost",
+        deadline_seconds=150,
+        command=("bench/study_cost.py", "--rounds", "3", "--seconds", "1.5", "--json", "{json}"),
+        is_alone=True,
+    ),
+    Measurement(
+        "outage",
+        deadline_seconds=120,
+        command=("bench/outage.py", "--minutes", "0.5", "--rate", "40", "--json", "{json}"),
+        is_alone=True,
+    ),
+    Measurement(
+        "dead-letters",
+        deadline_seconds=120,
+        command=("bench/dead_letters.py", "--letters", "4000", "--json", "{json}"),
+        is_alone=True,
+    ),
+    Measurement(
+        "revocations",
+        deadline_seconds=90,
+        command=("bench/revocations.py", "--count", "4", "--json", "{json}"),
+        is_alone=True,
+    ),
+    Measurement(
+        "rebuild",
+        deadline_seconds=90,
+        command=("bench/rebuild.py", "--rows", "5000", "--json", "{json}"),
+        is_alone=True,
+    ),
+    Measurement(
         "operator",
         deadline_seconds=240,
         command=(
@@ -137,21 +159,12 @@ MEASUREMENTS: Final = (
             "--json",
             "{json}",
         ),
-    ),
-    Measurement(
-        "growth",
-        deadline_seconds=90,
-        command=("bench/growth.py", "--rows", "20000", "--json", "{json}"),
+        is_alone=True,
     ),
     Measurement(
         "enumeration",
         deadline_seconds=120,
         command=("bench/enumeration.py", "--count", "300", "--json", "{json}"),
+        is_alone=True,
     ),
-    Measurement(
-        "histories",
-        deadline_seconds=90,
-        command=("-m", "simulation.run", "--seeds", "200", "--start", "{seed}", "--json", "{json}"),
-    ),
-    Measurement("cluster", deadline_seconds=0, elsewhere=CLUSTER),
 )

@@ -66,7 +66,7 @@ class Measurement:
     The words of `command` follow those of Python. `{json}` in a word is replaced by the file of
     the figures, `{seed}` by the seed, and `{operator}` by an interpreter for the operator. Tests
     have the figures `passed`, `failed` and `skipped`. Without both it cannot be run here, for
-    the reason in `elsewhere`.
+    the reason in `elsewhere`. Nothing is measured beside one that `is_alone`, such as a speed.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Measurement:
     command: Sequence[str] = ()
     tests: Sequence[str] = ()
     elsewhere: str = ""
+    is_alone: bool = False
 
     @property
     def has_seed(self) -> bool:

@@ -1,13 +1,14 @@
 """
 Measures all claims in their short form, and prints a table: `make prove`.
 
-Each measurement is a program of its own with a deadline. What needs a missing tool, or does not fit
-into the time of the run, is SKIPPED with the reason. The table is written as Markdown and JSON
-after each measurement, so that a run that is ended has its results. The exit code is 1 if a claim
-fails.
+Each measurement is a program of its own with a deadline. Those of promises run first, two at a
+time; then those of speed, one after the other. What needs a missing tool, or does not fit into the
+time of the run, is SKIPPED with the reason. The table is written as Markdown and JSON after each
+measurement, so that a run that is ended has its results. The exit code is 1 if a claim fails.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from prove.claims import CLAIMS
 from prove.measurements import MEASUREMENTS
 from prove.model import Measurement, Outcome, Result, State, outcome_of_tests, result_of
 from prove.report import document, markdown, row, summary
+from series.machine import model
 
 from support.servers.process import as_user
 
@@ -37,6 +39,7 @@ OPERATOR_PYTHON: Final = ROOT / ".cache" / "operator" / "bin" / "python"
 OVER: Final = "the time of the run is over"
 UNAVAILABLE: Final = "ServerUnavailableError: "
 """How a program says that a server is missing: support.servers.process."""
+_AT_ONCE: Final = 2
 _END_SECONDS: Final = 20.0
 _MAX_SEED: Final = 2**31
 
@@ -72,13 +75,16 @@ def main() -> int:
     began = time.monotonic()
     results: list[Result] = []
     about = machine()
-    for found in run(Plan(chosen, options.seed, began + options.minutes * 60)):
-        results += found
+
+    def add(found: Sequence[Result]) -> None:
+        results.extend(found)
         for result in found:
             print(" | ".join(row(result)), flush=True)
         (FOLDER / "claims.md").write_text(markdown(results, about), encoding="utf-8")
         written = json.dumps(document(results, about), indent=2, ensure_ascii=False)
         (FOLDER / "claims.json").write_text(written + "\n", encoding="utf-8")
+
+    asyncio.run(run(Plan(chosen, options.seed, began + options.minutes * 60), add))
     if about["load at the start"] > BUSY_LOAD:
         print("other work was on the machine: claims about speed may fail for this reason")
     print(f"{summary(results)}; {time.monotonic() - began:.0f} s; seed {options.seed}")
@@ -102,22 +108,34 @@ def machine() -> dict[str, Any]:
     """Return what the run was made on."""
     return {
         "processors": os.cpu_count(),
+        "model": model(),
         "load at the start": round(os.getloadavg()[0], 1),
         "kernel": platform.release(),
         "Python": platform.python_version(),
     }
 
 
-def run(plan: Plan) -> Iterator[list[Result]]:
-    """Yield the results of the claims of each measurement."""
-    for measurement in plan.measurements:
-        print(f"{measurement.id} …", flush=True)
-        outcome = outcome_of(measurement, plan)
+async def run(plan: Plan, add: Callable[[Sequence[Result]], None]) -> None:
+    """Measure, and call *add* with the results of the claims of each measurement."""
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def measure(measurement: Measurement) -> None:
+        async with free:
+            print(f"{measurement.id} …", flush=True)
+            outcome = await outcome_of(measurement, plan)
         claims = [claim for claim in CLAIMS if claim.measurement == measurement.id]
-        yield [result_of(claim, outcome) for claim in claims]
+        add([result_of(claim, outcome) for claim in claims])
+
+    async with asyncio.TaskGroup() as group:
+        for one in plan.measurements:
+            if not one.is_alone:
+                group.create_task(measure(one))
+    for one in plan.measurements:
+        if one.is_alone:
+            await measure(one)
 
 
-def outcome_of(measurement: Measurement, plan: Plan) -> Outcome:
+async def outcome_of(measurement: Measurement, plan: Plan) -> Outcome:
     """Run a measurement until its deadline, or the end of the run."""
     left = plan.ends_at - time.monotonic()
     if measurement.elsewhere or left <= 0:
@@ -127,7 +145,7 @@ def outcome_of(measurement: Measurement, plan: Plan) -> Outcome:
     file.unlink(missing_ok=True)
     log = FOLDER / f"{measurement.id}.log"
     words = words_of(measurement, file, plan.seed)
-    code = execute(words, log, min(left, measurement.deadline_seconds))
+    code = await execute(words, log, min(left, measurement.deadline_seconds))
     ended = Ended(file, log, code, is_cut=left < measurement.deadline_seconds)
     outcome = read(measurement, ended, time.monotonic() - began)
     return replace(outcome, seed=plan.seed if measurement.has_seed else None)
@@ -157,15 +175,16 @@ def words_of(measurement: Measurement, file: Path, seed: int) -> list[str]:
     return [sys.executable, *(table.get(word, word) for word in measurement.command)]
 
 
-def execute(words: Sequence[str], log: Path, seconds: float) -> int | None:
+async def execute(words: Sequence[str], log: Path, seconds: float) -> int | None:
     """
     Return the exit code of a program, or None if it was ended after *seconds*.
 
     It also ends when this process is killed.
     """
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*as_user(None), *words],
+        process = await asyncio.create_subprocess_exec(
+            *as_user(None),
+            *words,
             cwd=ROOT,
             env=environment(),
             stdout=output,
@@ -173,11 +192,12 @@ def execute(words: Sequence[str], log: Path, seconds: float) -> int | None:
             start_new_session=True,
         )
         try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
+            async with asyncio.timeout(seconds):
+                return await process.wait()
+        except TimeoutError:
             return None
         finally:
-            _end(process)
+            await _end(process)
 
 
 def environment() -> Mapping[str, str]:
@@ -186,14 +206,15 @@ def environment() -> Mapping[str, str]:
     return os.environ | {"PYTHONPATH": folders, "GOPROXY": "off", "PYTHONUNBUFFERED": "1"}
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+async def _end(process: asyncio.subprocess.Process) -> None:
     """End the process and its group: the servers that it started have died with it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_END_SECONDS)
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                await process.wait()
+                return
 
 
 def junit(seconds: float, file: Path) -> Outcome:

@@ -30,7 +30,7 @@ def machine() -> Machine:
     """Return this machine."""
     return Machine(
         processors=os.cpu_count() or 1,
-        model=_model(),
+        model=model(),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB, 1),
         kernel=f"{platform.system()} {platform.release()}",
         versions=_versions(),
@@ -56,7 +56,8 @@ def _idle_seconds() -> float:
     return (int(words[4]) + int(words[5])) / os.sysconf("SC_CLK_TCK")
 
 
-def _model() -> str:
+def model() -> str:
+    """Return the name of the processor."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.machine()
