@@ -5,8 +5,9 @@ All servers are measured in turn in one run; medians with minimum and maximum ar
 ratios, because the speed of the machine varies. The service runs as processes: on a folder with
 SQLite (`folder`), and on PostgreSQL, RabbitMQ, Redis and versitygw (`s3`; `s3, two` has two API
 processes that share the clients). The alternatives are the same HTTP server with a handler that
-discards the body (`discard`), tusd into a folder without validation (`tusd`), and a simple service
-(`plain`, see `upload_plain.py`).
+discards the body (`discard`), tusd into a folder without validation (`tusd`), tusd with a hook that
+does the work of the service (see `tusd_hook.py`), and a simple service (`plain`, see
+`upload_plain.py`).
 """
 
 import argparse
@@ -20,7 +21,15 @@ from pathlib import Path
 
 from upload_huge import huge
 from upload_measures import CLIENTS, Large, Small, large, memory_per_upload, small
-from upload_servers import backing, discarding, on_a_folder, on_servers, plain, tusd
+from upload_servers import (
+    backing,
+    discarding,
+    on_a_folder,
+    on_servers,
+    plain,
+    tusd,
+    tusd_with_hook,
+)
 
 from support.results import add_json_option, write_figures
 from support.servers.process import work_folder
@@ -66,13 +75,17 @@ def _measure(
 ) -> Iterator[bool]:
     """Print each measurement, put its figures into *figures*, and yield whether aims are met."""
     numbers = count(1)
-    (folder / "tusd").mkdir()
+    for name in ("tusd", "hooked"):
+        (folder / name).mkdir()
     on = stack.enter_context(backing())
     ours_folder = stack.enter_context(on_a_folder(folder / "folder"))
     ours_s3 = stack.enter_context(on_servers(folder / "s3", on, apis=2))
-    unchecked = stack.enter_context(tusd(folder / "tusd"))
-    other = [] if unchecked is None else [unchecked]
-    if unchecked is None:
+    started = [
+        stack.enter_context(tusd(folder / "tusd")),
+        stack.enter_context(tusd_with_hook(folder / "hooked", on)),
+    ]
+    other = [server for server in started if server is not None]
+    if not other:
         print("SKIP tusd: no `go` to build it with, or its modules cannot be had")
     discard = stack.enter_context(discarding())
     of_large = large([discard, ours_folder, ours_s3, *other], rounds, numbers)
@@ -100,10 +113,18 @@ def _figures(of_large: dict[str, Large], of_small: dict[str, Small]) -> dict[str
     ratios = {
         "20_kb/times_plain": ("20_kb/s3, two/per_second", "20_kb/plain/per_second"),
         "20_kb/p99_of_plain": ("20_kb/s3, two/p99_ms", "20_kb/plain/p99_ms"),
+        "20_kb/times_tusd_with_hook": (
+            "20_kb/s3, two/per_second",
+            "20_kb/tusd with hook/per_second",
+        ),
         "20_kb/of_tusd": ("20_kb/s3, two/per_second", "20_kb/tusd/per_second"),
         "50_mb/folder_of_discard": ("50_mb/folder/mb_per_s", "50_mb/discard/mb_per_s"),
         "50_mb/s3_of_discard": ("50_mb/s3/mb_per_s", "50_mb/discard/mb_per_s"),
         "50_mb/folder_of_tusd": ("50_mb/folder/mb_per_s", "50_mb/tusd/mb_per_s"),
+        "50_mb/folder_times_tusd_with_hook": (
+            "50_mb/folder/mb_per_s",
+            "50_mb/tusd with hook/mb_per_s",
+        ),
     }
     for name, (ours, theirs) in ratios.items():
         mine, other = medians.get(ours), medians.get(theirs)
@@ -114,8 +135,13 @@ def _figures(of_large: dict[str, Large], of_small: dict[str, Small]) -> dict[str
 def _large(found: dict[str, Large]) -> Iterator[bool]:
     print("\n50 MB, one after the other     MB/s (least to most)           processor, ms each")
     for name, one in found.items():
-        print(f"  {name:10} {one.rate!s:>40}   {one.processor_ms.median:8.0f}")
-    aims = [("folder", "discard", 0.5), ("s3", "discard", 0.35), ("folder", "tusd", 1.0)]
+        print(f"  {name:14} {one.rate!s:>36}   {one.processor_ms.median:8.0f}")
+    aims = [
+        ("folder", "discard", 0.5),
+        ("s3", "discard", 0.35),
+        ("folder", "tusd", 1.0),
+        ("folder", "tusd with hook", 20.0),
+    ]
     for ours, beside, aim in aims:
         if beside in found:
             yield _ratio(
@@ -138,7 +164,7 @@ def _small(found: dict[str, Small]) -> Iterator[bool]:
     )
     for name, one in found.items():
         print(
-            f"  {name:10} {one.rate!s:>40}   {one.p99_ms.median:8.0f}"
+            f"  {name:14} {one.rate!s:>36}   {one.p99_ms.median:8.0f}"
             f"   {one.processor_ms.median:8.1f}   {one.statuses}"
         )
     best = found["s3, two"]

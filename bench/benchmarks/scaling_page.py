@@ -58,7 +58,8 @@ def _tables(run: Run | None) -> Iterator[str]:
         )
         return
     demands = demands_of(run)
-    yield f"Demands of {run.date} at {run.commit}, {run.machine.processors} processors."
+    machine = f"{run.machine.processors} processors ({run.machine.model})"
+    yield f"Demands of {run.date} at {run.commit}, {machine}."
     if run.is_busy or run.is_quick:
         yield "**The run was short, or other work was on the machine.**"
     yield ""

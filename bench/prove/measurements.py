@@ -111,7 +111,7 @@ MEASUREMENTS: Final = (
     ),
     Measurement(
         "uploads",
-        deadline_seconds=150,
+        deadline_seconds=300,
         command=("bench/upload.py", "--quick", "--json", "{json}"),
         is_alone=True,
     ),

@@ -51,17 +51,18 @@ def main() -> int:
         parser.error(f"no series is called {', '.join(sorted(unknown))}")
     folder = STORED if options.store else CACHE
     folder.mkdir(parents=True, exist_ok=True)
+    commit = _commit()  # before the first results are stored, which are a difference
     for series in SERIES:
         if not options.only or series.id in options.only:
             print(f"\n{series.title}", flush=True)
-            run = measure(series.id, is_quick=options.quick)
+            run = measure(series.id, commit, is_quick=options.quick)
             text = json.dumps(run.document(), indent=1, ensure_ascii=False)
             (folder / f"{series.id}.json").write_text(text + "\n", encoding="utf-8")
     print(f"\nwritten to {folder.relative_to(ROOT)}; `make benchmarks-page` makes the page")
     return 0
 
 
-def measure(series: str, *, is_quick: bool) -> Run:
+def measure(series: str, commit: str, *, is_quick: bool) -> Run:
     """Return the run of a series, and print its rows as they come."""
     load_before = busy_processors()
     began = time.monotonic()
@@ -79,7 +80,7 @@ def measure(series: str, *, is_quick: bool) -> Run:
     return Run(
         series=series,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        commit=_commit(),
+        commit=commit,
         is_quick=is_quick,
         load_before=round(load_before, 1),
         load_after=round(busy_processors(), 1),
