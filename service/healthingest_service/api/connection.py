@@ -104,6 +104,7 @@ class Connection(H11Protocol):
         """Return whether a response is still due: a half-closed client still gets it."""
         self._peer_has_ended = True
         if self._ours.is_ending or self.cycle is None or self.cycle.response_complete:
+            self._ours.flush()  # the event loop closes the transport, not `_ours`
             return False
         if self.conn.awaits_body:
             self._refuse("body-incomplete")
@@ -112,8 +113,8 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """Expect the next request, or close if the client has closed its side."""
         super().on_response_complete()
-        if self._peer_has_ended and self.cycle.response_complete:
-            self.transport.close()
+        if self._peer_has_ended:
+            self._end_after_peer()
         self._note_state()
 
     def send_400_response(self, msg: str) -> None:
@@ -124,14 +125,24 @@ class Connection(H11Protocol):
     def shutdown(self) -> None:
         """Close at once if no request is in progress, else after its response."""
         if self._ours.is_ending:
-            self._ours.abort()
+            self._ours.abort_soon()
         else:
             super().shutdown()
 
     def give_up(self) -> None:
-        """Close this idle connection, to make room for another one."""
+        """
+        Close this idle connection, to make room for another one.
+
+        Its last response may have been written in this iteration of the event loop.
+        """
         self._on_refused("idle")
-        self._ours.abort()
+        self._ours.abort_soon()
+
+    def _end_after_peer(self) -> None:
+        if self.cycle.response_complete:
+            self.transport.close()
+        elif self.conn.awaits_body:  # of a request that came with the one before
+            self._refuse("body-incomplete")
 
     def _may_be_sending(self) -> bool:
         return not self._peer_has_ended and (self.conn.refusal is not None or self.conn.awaits_body)

@@ -39,7 +39,7 @@ class LingeringTransport:
         """Flush the write buffer, then close as the class describes."""
         if self.is_closing():
             return
-        self._flush()
+        self.flush()
         self.is_ending = True
         if not self._may_be_sending():
             self._transport.close()
@@ -56,6 +56,17 @@ class LingeringTransport:
         self._gathered = []
         self._transport.abort()
 
+    def abort_soon(self) -> None:
+        """
+        Close in the next iteration of the event loop.
+
+        uvloop writes at the end of an iteration. What the peer's socket does not take then is
+        discarded.
+        """
+        self.flush()
+        self.is_ending = True
+        asyncio.get_running_loop().call_soon(self._transport.abort)
+
     def closed(self) -> None:
         """Cancel the timer, after the connection has closed."""
         self._gathered = []
@@ -71,13 +82,14 @@ class LingeringTransport:
         if not data:
             return
         if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self.flush)
         self._gathered.append(data)
         self._gathered_bytes += len(data)
         if self._gathered_bytes >= _GATHER_BYTES:  # a body in many pieces must not stay in memory
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Pass on what was gathered: needed before anything but `close` closes the transport."""
         gathered = self._gathered
         self._gathered = []
         self._gathered_bytes = 0
