@@ -83,7 +83,7 @@ e2e: setup images images-live ## test everything on the cluster of $KUBECONFIG, 
 bench-gate: setup ## measure the gate beside fastavro and Apache avro, in one run
 	PYTHONPATH=tests $(BIN)/python bench/gate.py
 
-bench-upload: setup servers $(TUSD) ## measure uploads end to end beside tusd and a plain service (QUICK=1; HUGE=1: 5 GiB with 256 MiB of memory)
+bench-upload: setup servers $(TUSD) ## measure uploads end to end beside tusd, its hook and a plain service (QUICK=1; HUGE=1: 5 GiB with 256 MiB of memory)
 	PYTHONPATH=tests $(BIN)/python bench/upload.py $(if $(QUICK),--quick) $(if $(HUGE),--huge)
 
 bench-http: setup ## measure attacks on the HTTP port: memory of the service, waiting time of another client
@@ -230,7 +230,7 @@ servers: setup ## install the servers for the tests with apt-get, as root (NO_IN
 # Without Go, or without its modules, the measurements say that tusd is skipped.
 $(TUSD): bench/tusd/go.sum
 	@mkdir -p $(@D)
-	@cd bench/tusd && go build -buildvcs=false -mod=readonly -o $(CURDIR)/$@ github.com/tus/tusd/v2/cmd/tusd || echo 'tusd could not be built'
+	@cd bench/tusd && go build -buildvcs=false -mod=readonly -o $(CURDIR)/$@ github.com/tus/tusd/v2/cmd/tusd || echo 'tusd could not be built, see above: what is compared with it is SKIPPED'
 
 generated: setup ## fail when a generated file differs from its source
 	@$(BIN)/python -m healthingest_operator.api.generate --check

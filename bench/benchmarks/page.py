@@ -19,8 +19,8 @@ _HEAD: Final = (
         "written by hand."
     ),
     (
-        "Ratios hold on other machines, absolute figures do not. "
-        "Servers and clients share the processors."
+        "Absolute figures do not hold on other machines; ratios do, if both sides need the same "
+        "of the machine. Servers and clients share the processors."
     ),
     "[The measurements](measurements.md) have the history, the targets and other benches.",
     "",
