@@ -10,9 +10,15 @@ from healthingest_consumer.errors import AlreadyProcessedError, ProcessedUnavail
 from healthingest_consumer.processed import Processed
 
 _CREATE: Final = (
+    "SELECT pg_advisory_xact_lock(7309453);"
     "CREATE TABLE IF NOT EXISTS healthingest_processed ("
     "key text PRIMARY KEY, processed_at timestamptz NOT NULL DEFAULT now())"
 )
+"""
+One transaction. Without the lock, of consumers that begin at once all but one fail: PostgreSQL
+checks IF NOT EXISTS before the tables of others are visible. The number only has to differ from
+those of other locks.
+"""
 _FORGET: Final = (
     "DELETE FROM healthingest_processed WHERE processed_at < now() - make_interval(days => $1)"
 )

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from healthingest_contract.conditions import Reason
-from healthingest_operator.adapters.postgres.database import PostgresDatabase
+from healthingest_operator.adapters.postgres.database import MARK_TABLE, PostgresDatabase
 from healthingest_operator.reconcile.errors import DependencyError
 from support.servers.postgres import PostgresServer
 from support.servers.process import free_port
@@ -181,6 +181,20 @@ async def test_a_mark_is_kept_in_the_database(
         None,
     ]
     assert await database.check(other_url) is None
+
+
+async def test_marks_that_are_written_at_once_make_one_table(
+    database: PostgresDatabase, postgres: PostgresServer
+) -> None:
+    """PostgreSQL refuses all but one `CREATE TABLE IF NOT EXISTS` of the same moment."""
+    owners = [f"a/{number}" for number in range(4)]
+    with postgres.database() as url:
+        for _ in range(20):
+            await run(url, f"DROP TABLE IF EXISTS {MARK_TABLE}")
+            await asyncio.gather(
+                *(database.write_installation(url, owner, "uid") for owner in owners)
+            )
+            assert [await database.check(url, owner) for owner in owners] == ["uid"] * 4
 
 
 def copy_database(source: str, target: str) -> None:

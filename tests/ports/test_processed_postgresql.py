@@ -57,6 +57,15 @@ async def test_of_many_consumers_one_has_the_effect(pool: Any) -> None:  # noqa:
     assert await effects(pool) == ["a"]
 
 
+async def test_consumers_that_begin_at_once_make_one_table(pool: Any) -> None:  # noqa: ANN401
+    """PostgreSQL refuses all but one `CREATE TABLE IF NOT EXISTS` of the same moment."""
+    for number in range(20):
+        await pool.execute("DROP TABLE IF EXISTS healthingest_processed")
+        key = str(number)
+        done = await asyncio.gather(*(process(PostgresqlProcessed(pool), key) for _ in range(4)))
+        assert sorted(done) == [False, False, False, True]
+
+
 async def test_old_keys_go(pool: Any) -> None:  # noqa: ANN401
     """When a consumer begins."""
     await process(PostgresqlProcessed(pool), "a")

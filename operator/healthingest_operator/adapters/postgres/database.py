@@ -26,8 +26,14 @@ The table of installations: one row for each HealthIngest.
 The service's migrations do not manage it. A dump of the database contains it.
 """
 _MAKE_TABLE: Final = (
+    "SELECT pg_advisory_xact_lock(7309454);"
     f"CREATE TABLE IF NOT EXISTS {MARK_TABLE} (owner text PRIMARY KEY, installation text NOT NULL)"
 )
+"""
+One transaction. Without the lock, of several HealthIngests that begin at once in a database all but
+one fail: PostgreSQL checks IF NOT EXISTS before the tables of others are visible. The number only
+has to differ from those of other locks.
+"""
 # S608: a constant name
 _READ_MARK: Final = f"SELECT installation FROM {MARK_TABLE} WHERE owner = $1"  # noqa: S608
 _WRITE_MARK: Final = f"""
